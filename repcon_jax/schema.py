@@ -1,0 +1,104 @@
+"""From plain config values to frozen dataclasses, with one clear sentence for whatever does not fit."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union
+
+from repcon_jax.errors import ConfigError, did_you_mean
+
+T = TypeVar("T")
+
+
+def check_type(field: str, value: Any, annotation: Any) -> None:
+    """Raises ConfigError unless ``value`` is of the annotated type (int counts as float, never bool as int).
+
+    Args:
+        field: dotted name of the field, for the message.
+        value: what was found.
+        annotation: bool, int, float, str, None, Literal, a union, tuple[X, ...] or tuple[X, Y].
+
+    >>> check_type("batch_size", 3, int | None)
+    """
+    if not _fits(value, annotation):
+        raise ConfigError(
+            f"{field} is {value!r} ({type(value).__name__}) but must be {describe_type(annotation)}; "
+            f"correct --config.{field}."
+        )
+
+
+def describe_type(annotation: Any) -> str:
+    """The annotation in words for a message.
+
+    >>> describe_type(Literal["a", "b"])
+    "one of 'a', 'b'"
+    """
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(a) for a in args)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe_type(a) for a in args)
+    if origin is tuple:
+        return "a tuple of " + describe_type(args[0])
+    return "None" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is Any:
+        return True
+    if origin is Literal:
+        return any(value == a and type(value) is type(a) for a in args)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, a) for a in args)
+    if origin is tuple:
+        if not isinstance(value, (tuple, list)):
+            return False
+        if len(args) == 2 and args[1] is Ellipsis:
+            return all(_fits(v, args[0]) for v in value)
+        return len(value) == len(args) and all(_fits(v, a) for v, a in zip(value, args, strict=True))
+    if annotation is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if annotation is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if annotation in (None, type(None)):
+        return value is None
+    return isinstance(value, typing.get_origin(annotation) or annotation)
+
+
+def to_dataclass(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+    """Builds the frozen dataclass ``cls`` from a mapping; nested dataclasses from nested mappings.
+
+    Args:
+        cls: a dataclass whose annotations say what is allowed.
+        values: a mapping such as ``ConfigDict.to_dict()``.
+        prefix: dotted path of ``values`` within the whole config, for messages.
+    Raises:
+        ConfigError: an unknown key (nearest valid name given), a missing key or a wrong type.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    built = {}
+    for key, value in values.items():
+        path = f"{prefix}.{key}" if prefix else key
+        if key not in fields:
+            raise ConfigError(f"config has no field {path!r}; {did_you_mean(key, fields)}.")
+        built[key] = _convert(path, value, hints[key])
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in built:
+            path = f"{prefix}.{name}" if prefix else name
+            raise ConfigError(
+                f"config lacks the field {path!r}, {describe_type(hints[name])}; add it to the config file."
+            )
+    return cls(**built)
+
+
+def _convert(path: str, value: Any, annotation: Any) -> Any:
+    if dataclasses.is_dataclass(annotation):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path} is {value!r} but must be a group of fields; correct the config file.")
+        return to_dataclass(annotation, value, path)
+    check_type(path, value, annotation)
+    return tuple(value) if isinstance(value, list) else value
