@@ -1,0 +1,1 @@
+"""Encoders, from images to embeddings; every file registers its builders."""

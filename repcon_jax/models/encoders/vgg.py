@@ -1,0 +1,149 @@
+"""VGG without its classifier: stages of 3x3 convolutions, each ended by a 2x2 max pool, then flattened.
+
+Source: Simonyan and Zisserman, arXiv 1409.1556, Table 1; torchvision's ``vgg.features``: Kaiming normal kernels (fan
+out), biases zero and kept before a normalisation. The four counts of Table 5 of arXiv 2302.12091 are met.
+"""
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.models.convolution import ConvolutionName, max_pool
+from repcon_jax.models.layers import ComputeType, conv, scale_width
+from repcon_jax.models.model import Model, from_linen
+from repcon_jax.models.normalisation import Normalisation, Normalise
+from repcon_jax.models.registries import ENCODERS
+
+Images = Float[Array, "batch height width channels"]
+Features = dict[str, Array]
+CHANNELS = (64, 128, 256, 512, 512)
+
+
+class Stage(nn.Module):
+    """``depth`` layers of convolution, normalisation and ReLU, then a max pool that halves the image."""
+
+    channels: int
+    depth: int
+    normalisation: Normalisation
+    dtype: str
+    convolution: ConvolutionName
+
+    @nn.compact
+    def __call__(self, images: Images, train: bool) -> tuple[Images, Features]:
+        features = {}
+        for i in range(1, self.depth + 1):
+            layer = conv(
+                self.channels, 3, padding="SAME", dtype=self.dtype, convolution=self.convolution, name=f"conv{i}"
+            )
+            images = Normalise(self.normalisation, self.dtype, name=f"norm{i}")(layer(images), train)
+            images = features[f"conv{i}"] = jax.nn.relu(images)
+        return max_pool(images), features
+
+
+class Vgg(nn.Module):
+    """Stages of given channels and depths; the embedding is the flattened output of the last pool."""
+
+    channels: tuple[int, ...]
+    depths: tuple[int, ...]
+    normalisation: Normalisation
+    dtype: str
+    convolution: ConvolutionName
+
+    @nn.compact
+    def __call__(self, images: Images, train: bool) -> tuple[Float[Array, "batch size"], Features]:
+        _check_size(images.shape[1:3], len(self.depths))
+        features = {}
+        for i, (channels, depth) in enumerate(zip(self.channels, self.depths, strict=True), 1):
+            stage = Stage(channels, depth, self.normalisation, self.dtype, self.convolution, name=f"stage{i}")
+            images, layers = stage(images, train)
+            features |= {f"stage{i}.{name}": layer for name, layer in layers.items()}
+        embedding = images.reshape(images.shape[0], -1)
+        return embedding, features | {"embedding": embedding}
+
+
+def _check_size(size: tuple[int, ...], num_stages: int) -> None:
+    largest = min(size).bit_length() - 1
+    if num_stages > largest:
+        fewer = f"encoder.num_stages={largest} or " if largest else ""
+        raise ConfigError(
+            f"encoder.num_stages is {num_stages} but each stage halves the image and {size[0]}x{size[1]} pixels allow "
+            f"at most {largest}; set {fewer}data.image_size={2**num_stages} or more."
+        )
+
+
+def _vgg(
+    depths: tuple[int, ...],
+    normalisation: Normalisation,
+    width: float,
+    num_stages: int,
+    dtype: ComputeType,
+    convolution: ConvolutionName,
+) -> Model:
+    check_range("encoder.num_stages", num_stages, 1, len(depths))
+    channels = tuple(scale_width(c, width) for c in CHANNELS[:num_stages])
+    return from_linen(Vgg(channels, depths[:num_stages], normalisation, dtype, convolution))
+
+
+@ENCODERS.register("vgg11")
+def vgg11(
+    *,
+    normalisation: Normalisation = "none",
+    width: float = 1.0,
+    num_stages: int = 5,
+    dtype: ComputeType = "float32",
+    convolution: ConvolutionName = "auto",
+) -> Model:
+    """VGG with 8 convolutions; 9,220,480 parameters.
+
+    Args:
+        normalisation: layer after every convolution.
+        width: factor on every layer's channels, positive.
+        num_stages: stages kept, 1 to 5; every stage halves the image.
+        dtype: type of the computation; parameters and embeddings are float32.
+        convolution: how to compute convolutions; ``auto`` chooses by platform.
+    Returns:
+        An encoder whose embedding has 512 * width entries on 32x32 images.
+    Raises:
+        ConfigError: the width or the number of stages is out of range.
+    """
+    return _vgg((1, 1, 2, 2, 2), normalisation, width, num_stages, dtype, convolution)
+
+
+@ENCODERS.register("vgg13")
+def vgg13(
+    *,
+    normalisation: Normalisation = "none",
+    width: float = 1.0,
+    num_stages: int = 5,
+    dtype: ComputeType = "float32",
+    convolution: ConvolutionName = "auto",
+) -> Model:
+    """VGG with 10 convolutions; 9,404,992 parameters. Options as for ``vgg11``."""
+    return _vgg((2, 2, 2, 2, 2), normalisation, width, num_stages, dtype, convolution)
+
+
+@ENCODERS.register("vgg16")
+def vgg16(
+    *,
+    normalisation: Normalisation = "none",
+    width: float = 1.0,
+    num_stages: int = 5,
+    dtype: ComputeType = "float32",
+    convolution: ConvolutionName = "auto",
+) -> Model:
+    """VGG with 13 convolutions; 14,714,688 parameters. Options as for ``vgg11``."""
+    return _vgg((2, 2, 3, 3, 3), normalisation, width, num_stages, dtype, convolution)
+
+
+@ENCODERS.register("vgg19")
+def vgg19(
+    *,
+    normalisation: Normalisation = "none",
+    width: float = 1.0,
+    num_stages: int = 5,
+    dtype: ComputeType = "float32",
+    convolution: ConvolutionName = "auto",
+) -> Model:
+    """VGG with 16 convolutions; 20,024,384 parameters. Options as for ``vgg11``."""
+    return _vgg((2, 2, 4, 4, 4), normalisation, width, num_stages, dtype, convolution)

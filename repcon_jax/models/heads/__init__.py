@@ -1,0 +1,1 @@
+"""Heads, from embeddings to logits; every file registers its builders."""

@@ -1,0 +1,44 @@
+"""The linear classifier."""
+
+from typing import Literal
+
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from repcon_jax.errors import check_range
+from repcon_jax.models.layers import Linear
+from repcon_jax.models.model import Model, from_linen
+from repcon_jax.models.registries import HEADS
+
+
+class LinearHead(nn.Module):
+    """One linear layer in float32."""
+
+    num_classes: int
+    use_bias: bool
+    initialisation: Literal["uniform", "zeros"]
+
+    @nn.compact
+    def __call__(
+        self, embedding: Float[Array, "batch size"], train: bool
+    ) -> tuple[Float[Array, "batch classes"], dict[str, Array]]:
+        logits = Linear(self.num_classes, self.initialisation, self.use_bias, name="output")(embedding)
+        return logits, {"logits": logits}
+
+
+@HEADS.register("linear")
+def linear(
+    *, num_classes: int = 10, bias: bool = True, initialisation: Literal["default", "zeros"] = "default"
+) -> Model:
+    """Logits ``embedding W + b``.
+
+    Args:
+        num_classes: number of logits.
+        bias: whether there is a bias.
+        initialisation: ``default`` is PyTorch's U(+-1/sqrt(inputs)) for kernel and bias; ``zeros`` starts at the
+            uniform prediction.
+    Raises:
+        ConfigError: there is no class.
+    """
+    check_range("head.num_classes", num_classes, 1)
+    return from_linen(LinearHead(num_classes, bias, "uniform" if initialisation == "default" else "zeros"))

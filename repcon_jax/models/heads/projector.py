@@ -1,0 +1,102 @@
+"""The projector of Random Teachers and DINO: an MLP and a bottleneck of unit features against unit prototypes.
+
+Source: arXiv 2302.12091, Section 3 and Appendix B; Caron et al., arXiv 2104.14294.
+"""
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.models.layers import ComputeType, Linear, l2_normalise
+from repcon_jax.models.model import Model, from_linen
+from repcon_jax.models.registries import HEADS
+
+
+class Half(nn.Module):
+    """One half of the bottleneck: a linear layer, if it has a size, then the features' normalisation, if on.
+
+    In full float32 precision on every platform: at initialisation logits of teacher and student differ by about 1e-3.
+    """
+
+    size: int | None
+    use_bias: bool
+    weight_normalisation: bool
+    feature_normalisation: bool
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch size"]) -> Float[Array, "batch features"]:
+        if self.size is not None:
+            normalise = self.weight_normalisation
+            x = Linear(self.size, "normal", self.use_bias, normalise, precision="highest", name="linear")(x)
+        return l2_normalise(x) if self.feature_normalisation else x
+
+
+class Projector(nn.Module):
+    """Hidden layers with exact GELU, then the two halves of the bottleneck."""
+
+    hidden_sizes: tuple[int, ...]
+    dtype: str
+    bottleneck: Half
+    output: Half
+
+    @nn.compact
+    def __call__(
+        self, embedding: Float[Array, "batch size"], train: bool
+    ) -> tuple[Float[Array, "batch outputs"], dict[str, Array]]:
+        x, features = embedding, {}
+        for i, size in enumerate(self.hidden_sizes, 1):
+            x = Linear(size, "normal", dtype=self.dtype, name=f"hidden{i}")(x)
+            x = features[f"hidden{i}"] = jax.nn.gelu(x, approximate=False)
+        bottleneck = self.bottleneck(x.astype("float32"))
+        logits = self.output(bottleneck)
+        return logits, features | {"bottleneck": bottleneck, "logits": logits}
+
+
+@HEADS.register("projector")
+def projector(
+    *,
+    hidden_sizes: tuple[int, ...] = (2048, 2048),
+    bottleneck_size: int | None = 256,
+    bottleneck_bias: bool = True,
+    bottleneck_weight_normalisation: bool = False,
+    feature_normalisation: bool = True,
+    output_size: int | None = 65536,
+    output_bias: bool = False,
+    weight_normalisation: bool = True,
+    output_feature_normalisation: bool = False,
+    dtype: ComputeType = "float32",
+) -> Model:
+    """Logits ``z W / |W|`` with ``z = h / |h|`` and ``h`` a linear map of an MLP of the embedding.
+
+    Kernels are drawn from N(0, 0.02^2) and biases are zero. The defaults are the paper's text; the released code of
+    December 2022 and later equals ``weight_normalisation=False``. Appendix B's single linear layer followed by feature
+    normalisation is ``bottleneck_size=N, output_size=None``.
+
+    Args:
+        hidden_sizes: sizes of the hidden layers, each followed by an exact GELU.
+        bottleneck_size: outputs of the bottleneck's first linear layer; None leaves the layer out.
+        bottleneck_bias: whether that layer has a bias.
+        bottleneck_weight_normalisation: whether that layer's weight has one unit vector per output.
+        feature_normalisation: whether features are divided by their norm between the two layers.
+        output_size: outputs of the bottleneck's second linear layer; None leaves the layer out.
+        output_bias: whether that layer has a bias.
+        weight_normalisation: whether that layer's weight has one unit vector per output, without gain.
+        output_feature_normalisation: whether the logits are divided by their norm.
+        dtype: type of the hidden layers' computation; the bottleneck is computed in float32.
+    Raises:
+        ConfigError: a size is not positive, or both linear layers are left out.
+    """
+    for size in hidden_sizes:
+        check_range("head.hidden_sizes", size, 1)
+    if bottleneck_size is None and output_size is None:
+        raise ConfigError(
+            "head.bottleneck_size and head.output_size are both None but one of them must be a size; set "
+            "--config.head.output_size to the number of outputs."
+        )
+    for field, size in (("head.bottleneck_size", bottleneck_size), ("head.output_size", output_size)):
+        if size is not None:
+            check_range(field, size, 1)
+    bottleneck = Half(bottleneck_size, bottleneck_bias, bottleneck_weight_normalisation, feature_normalisation)
+    output = Half(output_size, output_bias, weight_normalisation, output_feature_normalisation)
+    return from_linen(Projector(tuple(hidden_sizes), dtype, bottleneck, output))

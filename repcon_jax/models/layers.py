@@ -1,0 +1,129 @@
+"""Layers that several families share, with PyTorch's initialisations."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from repcon_jax.errors import check_range
+from repcon_jax.models.convolution import ConvolutionName, Padding, choose_convolution
+from repcon_jax.typing import Key
+
+ComputeType = Literal["float32", "bfloat16"]
+Initialiser = Callable[..., Array]
+
+# Source: torchvision's vgg.py and resnet.py, kaiming_normal_(mode="fan_out", nonlinearity="relu"); He et al. 2015.
+kaiming_normal: Initialiser = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+def truncated_normal(key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+    """Normal with standard deviation 0.02, cut at +-2 absolute, a hundred standard deviations, so in effect not cut.
+
+    Source: torch.nn.init.trunc_normal_(std=0.02), whose bounds a=-2 and b=2 are absolute.
+    """
+    return 0.02 * jax.random.normal(key, shape, dtype)
+
+
+def uniform_fan_in(fan_in: int) -> Initialiser:
+    """Uniform between plus and minus 1 / sqrt(fan_in), for kernels and biases.
+
+    Source: torch.nn.Linear and torch.nn.Conv2d, reset_parameters.
+    """
+    bound = 1 / math.sqrt(fan_in)
+
+    def initialise(key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return initialise
+
+
+def l2_normalise(x: Float[Array, "*shape"], axis: int = -1) -> Float[Array, "*shape"]:
+    """``x / |x|`` along an axis; a vector shorter than 1e-12 becomes zero and gets the gradient zero.
+
+    Args:
+        x: vectors.
+        axis: axis of the vectors' components.
+
+    >>> l2_normalise(jnp.array([3.0, 4.0])).tolist()
+    [0.6000000238418579, 0.800000011920929]
+    """
+    square = jnp.sum(x * x, axis, keepdims=True)
+    positive = square > 1e-24
+    # Two wheres: the branch that is not taken must not divide by zero, or its gradient is NaN times zero.
+    return jnp.where(positive, x * jax.lax.rsqrt(jnp.where(positive, square, 1)), 0)
+
+
+def scale_width(size: int, width: float) -> int:
+    """Channels of a layer in a network of relative width ``width``, at least one.
+
+    Raises:
+        ConfigError: the width is not positive.
+    """
+    check_range("encoder.width", width, 0, open_low=True)
+    return max(1, round(size * width))
+
+
+class Linear(nn.Module):
+    """``y = x W + b``, where with weight normalisation every output's column of W has unit norm and no gain.
+
+    Args:
+        features: number of outputs.
+        initialisation: ``uniform`` is PyTorch's default, U(+-1/sqrt(inputs)) for kernel and bias; ``normal`` is
+            N(0, 0.02^2) with bias zero; ``zeros`` is all zero.
+        use_bias: whether there is a bias.
+        weight_normalisation: whether the kernel's columns are divided by their norm on every call.
+        dtype: type of the computation; parameters are float32.
+        precision: of the matrix product.
+    """
+
+    features: int
+    initialisation: Literal["uniform", "normal", "zeros"] = "uniform"
+    use_bias: bool = True
+    weight_normalisation: bool = False
+    dtype: str = "float32"
+    precision: str | None = None
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "*batch size"]) -> Float[Array, "*batch features"]:
+        fan_in, zeros = inputs.shape[-1], nn.initializers.zeros
+        draw = {"uniform": uniform_fan_in(fan_in), "normal": truncated_normal, "zeros": zeros}[self.initialisation]
+        kernel = self.param("kernel", draw, (fan_in, self.features), jnp.float32)
+        if self.weight_normalisation:
+            kernel = l2_normalise(kernel, axis=0)
+        outputs = jnp.matmul(inputs.astype(self.dtype), kernel.astype(self.dtype), precision=self.precision)
+        if self.use_bias:
+            draw_bias = draw if self.initialisation == "uniform" else zeros
+            outputs += self.param("bias", draw_bias, (self.features,), jnp.float32).astype(self.dtype)
+        return outputs
+
+
+def conv(
+    features: int,
+    kernel_size: int,
+    *,
+    name: str,
+    stride: int = 1,
+    padding: Padding = "VALID",
+    use_bias: bool = True,
+    kernel_init: Initialiser = kaiming_normal,
+    bias_init: Initialiser = nn.initializers.zeros,
+    dtype: str = "float32",
+    convolution: ConvolutionName = "auto",
+) -> nn.Conv:
+    """A square convolution of the family's initialisation, computed by the method that ``convolution`` names."""
+    return nn.Conv(
+        features,
+        (kernel_size, kernel_size),
+        strides=stride,
+        padding=padding,
+        use_bias=use_bias,
+        kernel_init=kernel_init,
+        bias_init=bias_init,
+        dtype=dtype,
+        conv_general_dilated=choose_convolution(convolution),
+        name=name,
+    )

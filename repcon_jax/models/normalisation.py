@@ -1,0 +1,95 @@
+"""Normalisation layers with PyTorch's defaults: epsilon 1e-5 and, for batch norm, an unbiased running variance."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jaxtyping import Array, Float
+
+from repcon_jax.errors import ConfigError
+
+Normalisation = Literal["batch", "instance", "group", "group_of_8", "layer", "none"]
+Features = Float[Array, "batch *pixels channels"]
+
+EPSILON = 1e-5
+MOMENTUM = 0.1
+
+
+class Normalise(nn.Module):
+    """One normalisation layer by name, ``y = (x - mean) / sqrt(var + 1e-5) * scale + bias`` per channel.
+
+    The statistics are those of: ``batch``, a channel over batch and pixels; ``instance``, a channel of one image;
+    ``group``, one of 8 groups of channels of one image; ``group_of_8``, a group of 8 channels of one image, which is
+    what the released code of Random Teachers does; ``layer``, a whole image. ``none`` is the identity.
+
+    Sources: torch.nn.BatchNorm2d(C) and torch.nn.GroupNorm(G, C) with G = C, 8, C / 8 and 1.
+    """
+
+    kind: Normalisation
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, inputs: Features, train: bool) -> Features:
+        if self.kind == "none":
+            return inputs
+        channels = inputs.shape[-1]
+        x = inputs.astype(jnp.float32)
+        if self.kind == "batch":
+            x = self._standardise_batch(x, train)
+        else:
+            x = standardise_groups(x, group_count(self.kind, channels))
+        scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
+        return (x * scale + bias).astype(self.dtype)
+
+    def _standardise_batch(self, x: Features, train: bool) -> Features:
+        channels = x.shape[-1]
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
+        if not train:
+            return (x - running_mean.value) * lax.rsqrt(running_var.value + EPSILON)
+        axes = tuple(range(x.ndim - 1))
+        mean, var = x.mean(axes), x.var(axes)
+        count = x.size // channels
+        unbiased = var * (count / max(count - 1, 1))
+        running_mean.value = (1 - MOMENTUM) * running_mean.value + MOMENTUM * mean
+        running_var.value = (1 - MOMENTUM) * running_var.value + MOMENTUM * unbiased
+        return (x - mean) * lax.rsqrt(var + EPSILON)
+
+
+def group_count(kind: Normalisation, channels: int) -> int:
+    """Number of groups into which a layer of ``channels`` channels is divided.
+
+    Raises:
+        ConfigError: the channels can't be divided so.
+
+    >>> group_count("group", 64), group_count("group_of_8", 128), group_count("layer", 64)
+    (8, 16, 1)
+    """
+    if kind in ("group", "group_of_8") and channels % 8:
+        raise ConfigError(
+            f"encoder.normalisation is {kind!r} but a layer has {channels} channels, which must be a multiple of 8; "
+            "choose such an encoder.width or the normalisation 'layer'."
+        )
+    return {"instance": channels, "group": 8, "group_of_8": channels // 8, "layer": 1}[kind]
+
+
+def standardise_groups(x: Features, groups: int) -> Features:
+    """``(x - mean) / sqrt(var + 1e-5)`` over the pixels and channels of each group of each image.
+
+    Args:
+        x: features.
+        groups: divides the number of channels.
+    Raises:
+        ConfigError: a group has one value, which would become 0 whatever it was.
+    """
+    if x[0].size == groups:
+        raise ConfigError(
+            "encoder.normalisation is 'instance' but a layer has a single pixel per channel, of which nothing would be "
+            "left; choose another normalisation, fewer stages or larger images."
+        )
+    grouped = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
+    axes = (*range(1, x.ndim - 1), x.ndim)
+    mean, var = grouped.mean(axes, keepdims=True), grouped.var(axes, keepdims=True)
+    return ((grouped - mean) * lax.rsqrt(var + EPSILON)).reshape(x.shape)
