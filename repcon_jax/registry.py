@@ -19,10 +19,11 @@ class Registry:
 
     Args:
         kind: config field that selects from this registry, such as ``encoder``; used in messages.
-        package: dotted name of the package whose modules register builders.
+        package: dotted name of the package (or single module) whose modules register builders.
     """
 
     def __init__(self, kind: str, package: str) -> None:
+        """An empty registry; nothing is imported yet."""
         self.kind = kind
         self._package = package
         self._builders: dict[str, Callable[..., Any]] = {}
@@ -44,7 +45,7 @@ class Registry:
         if not self._discovered:
             self._discovered = True
             package = importlib.import_module(self._package)
-            for module in pkgutil.iter_modules(package.__path__):
+            for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
                 importlib.import_module(f"{self._package}.{module.name}")
         return sorted(self._builders)
 

@@ -1,5 +1,6 @@
 """From plain config values to frozen dataclasses, with one clear sentence for whatever does not fit."""
 
+import ast
 import dataclasses
 import types
 import typing
@@ -9,6 +10,14 @@ from typing import Any, Literal, TypeVar, Union
 from repcon_jax.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A named builder of a registry with the options that the config gives it."""
+
+    name: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def check_type(field: str, value: Any, annotation: Any) -> None:
@@ -95,10 +104,55 @@ def to_dataclass(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T
     return cls(**built)
 
 
+def to_dict(config: Any) -> Any:
+    """The inverse of ``to_dataclass``: nested plain dicts, tuples and scalars; a Choice becomes one flat dict."""
+    if isinstance(config, Choice):
+        return {"name": config.name, **config.options}
+    if dataclasses.is_dataclass(config):
+        return {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    return config
+
+
+def parse_call(text: str, field: str) -> tuple[str, dict[str, Any]]:
+    """Reads ``"name"`` or ``"name(key=value, ...)"`` with literal values, so that one scalar can say it all.
+
+    Args:
+        text: the call; nothing in it is evaluated.
+        field: dotted config field, for the message.
+    Returns:
+        The name and its keyword arguments.
+    Raises:
+        ConfigError: the text is not such a call.
+
+    >>> parse_call("cosine(start=0.996, end=1.0)", "objective.teacher_momentum")
+    ('cosine', {'start': 0.996, 'end': 1.0})
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        if isinstance(node, ast.Name):
+            return node.id, {}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
+            return node.func.id, {str(k.arg): ast.literal_eval(k.value) for k in node.keywords if k.arg}
+    except (SyntaxError, ValueError):
+        pass
+    raise ConfigError(
+        f"{field} is {text!r} but must be a name or a call with keywords such as 'name(key=1.0)'; "
+        f"correct --config.{field}."
+    )
+
+
 def _convert(path: str, value: Any, annotation: Any) -> Any:
+    if annotation is Choice:
+        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+            raise ConfigError(f"{path} is {value!r} but must be a group with a 'name'; correct the config file.")
+        return Choice(value["name"], {k: _plain(v) for k, v in value.items() if k != "name"})
     if dataclasses.is_dataclass(annotation):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{path} is {value!r} but must be a group of fields; correct the config file.")
         return to_dataclass(annotation, value, path)
     check_type(path, value, annotation)
-    return tuple(value) if isinstance(value, list) else value
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(_plain(v) for v in value) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,1 @@
+"""How anything is trained: one state, one step, one loop."""

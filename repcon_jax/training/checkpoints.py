@@ -1,0 +1,190 @@
+"""Checkpoints on disk: Orbax stores the tree, a digest beside it tells a truncated or foreign one at once."""
+
+import dataclasses
+import hashlib
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from repcon_jax.errors import CheckpointError, did_you_mean
+from repcon_jax.trees import check_same_structure, named_leaves, signature
+from repcon_jax.typing import PyTree
+
+_FORMAT = "repcon_jax/1"
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """Which checkpoints are written and kept; the start and the end always are.
+
+    Args:
+        every: duration between checkpoints; what a kill can cost.
+        keep_last: how many of the newest are kept.
+        keep_every: duration at whose multiples checkpoints are kept for good, or None.
+        keep: durations at which a checkpoint is written and kept for good, such as ``("1 epochs", "2 epochs")``.
+    """
+
+    every: str = "1 epochs"
+    keep_last: int = 1
+    keep_every: str | None = None
+    keep: tuple[str, ...] = ()
+
+
+def tree_digest(tree: PyTree) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of all leaves."""
+    digest = hashlib.sha256()
+    for name, leaf in named_leaves(tree).items():
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.view(np.uint8).data if array.ndim else array.tobytes())
+    return digest.hexdigest()
+
+
+class Checkpoints:
+    """The checkpoints of one training run in one directory.
+
+    Args:
+        directory: one folder a step.
+        keep_last: how many of the newest are kept.
+        keep_steps: steps kept for good, beside step 0.
+        keep_every: steps at whose multiples checkpoints are kept for good; 0 for none.
+        read_only: open what is there and change nothing.
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        *,
+        keep_last: int = 1,
+        keep_steps: tuple[int, ...] = (),
+        keep_every: int = 0,
+        read_only: bool = False,
+    ) -> None:
+        """Opens the directory, creating it if need be; half-written folders of a killed run are removed."""
+        self.directory = pathlib.Path(directory).absolute()
+        policies = [checkpoint_managers.LatestN(keep_last), checkpoint_managers.CustomSteps([0, *keep_steps])]
+        if keep_every:
+            policies.append(checkpoint_managers.EveryNSteps(keep_every))
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+        )
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def steps(self) -> list[int]:
+        """The steps that can be restored, ascending."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, state: PyTree, metadata: dict[str, Any]) -> None:
+        """Writes the state, atomically; a step that is there already is left as it is.
+
+        Args:
+            step: number of updates made.
+            state: a dataclass of pytrees of arrays.
+            metadata: JSON values to be restored beside it.
+        """
+        if step in self.steps():
+            return
+        host = jax.tree.map(np.asarray, state)
+        digests = {name: tree_digest(part) for name, part in _parts(host).items()}
+        about = {"format": _FORMAT, "digests": digests, "signature": signature(host), "extra": metadata}
+        args = ocp.args.Composite(state=ocp.args.StandardSave(host), about=ocp.args.JsonSave(about))
+        self._manager.save(step, args=args, force=True)
+
+    def restore(self, template: PyTree, step: int | None = None) -> tuple[PyTree, dict[str, Any]]:
+        """The state at ``step`` (the newest by default) and its metadata.
+
+        Args:
+            template: arrays or shapes with the structure to be restored.
+            step: which one.
+        Raises:
+            CheckpointError: there is none, it is truncated, or it belongs to another program or config.
+        """
+        step = self._latest() if step is None else step
+        about = self._about(step)
+        check_same_structure(about["signature"], signature(template), f"checkpoint {self.directory / str(step)}")
+        abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), template)
+        state = self._read(step, state=ocp.args.StandardRestore(abstract))
+        self._verify(step, _parts(state), about)
+        return state, about["extra"]
+
+    def restore_parts(self, step: int, names: tuple[str, ...]) -> dict[str, PyTree]:
+        """The named fields of a stored state as nested dicts of arrays, whatever their structure.
+
+        Raises:
+            CheckpointError: there is none, or it is truncated or foreign.
+        """
+        about = self._about(step)
+        state = self._read(step, state=ocp.args.StandardRestore())
+        parts = {name: state[name] or {} for name in names}
+        self._verify(step, parts, about)
+        return parts
+
+    def close(self) -> None:
+        """Releases the manager's threads."""
+        self._manager.close()
+
+    def _latest(self) -> int:
+        if not self.steps():
+            raise CheckpointError(f"{self.directory} holds no checkpoint; train first or correct the path.")
+        return self.steps()[-1]
+
+    def _about(self, step: int) -> dict[str, Any]:
+        about = self._read(step, about=ocp.args.JsonRestore())
+        if not isinstance(about, dict) or about.get("format") != _FORMAT:
+            place = self.directory / str(step)
+            raise CheckpointError(f"{place} was not written by this program ({_FORMAT}); use another work directory.")
+        return about
+
+    def _read(self, step: int, **item: Any) -> Any:
+        (name,) = item
+        try:
+            return self._manager.restore(step, args=ocp.args.Composite(**item))[name]
+        except Exception as error:  # Orbax raises many kinds for a missing or damaged item
+            raise self._damaged(step) from error
+
+    def _verify(self, step: int, parts: dict[str, PyTree], about: dict[str, Any]) -> None:
+        # Orbax fills the missing chunks of a truncated array with zeros, so only the digest tells.
+        if any(tree_digest(part) != about["digests"][name] for name, part in parts.items()):
+            raise self._damaged(step)
+
+    def _damaged(self, step: int) -> CheckpointError:
+        return CheckpointError(
+            f"checkpoint {self.directory / str(step)} is truncated, damaged or foreign; "
+            "move that folder away to go on from the one before it."
+        )
+
+
+def _parts(state: PyTree) -> dict[str, PyTree]:
+    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+
+
+def load_params(path: str, part: str = "params") -> tuple[PyTree, PyTree]:
+    """Parameters and model state of one part of a checkpoint, for starting another run from it.
+
+    Args:
+        path: a step's folder, such as ``runs/a/checkpoints/seed_0/1000``.
+        part: ``"params"`` for what was trained, or a name the objective carries, such as ``"teacher"``.
+    Returns:
+        (params, model_state) as nested dicts of arrays.
+    Raises:
+        CheckpointError: the path is no checkpoint of this program or lacks the part.
+    """
+    folder = pathlib.Path(path)
+    if not folder.name.isdigit() or not folder.is_dir():
+        raise CheckpointError(f"{path!r} is no checkpoint; give a folder such as runs/NAME/checkpoints/seed_0/STEP.")
+    checkpoints = Checkpoints(folder.parent, read_only=True)
+    found = checkpoints.restore_parts(int(folder.name), ("params", "model_state", "carried"))
+    checkpoints.close()
+    if part == "params":
+        return found["params"], found["model_state"]
+    if part not in found["carried"]:
+        raise CheckpointError(f"{path} carries no {part!r}; {did_you_mean(part, ['params', *found['carried']])}.")
+    carried = found["carried"][part]
+    return carried["params"], carried["model_state"] or {}

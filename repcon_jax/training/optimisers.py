@@ -1,0 +1,141 @@
+"""Optimisers with per-parameter rules; the updates are PyTorch's, so that published recipes carry over."""
+
+import dataclasses
+import re
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import optax
+
+from repcon_jax.errors import ConfigError, check_range, did_you_mean
+from repcon_jax.schema import parse_call
+from repcon_jax.training.durations import Clock
+from repcon_jax.training.schedules import Schedule, parse_schedule
+from repcon_jax.trees import map_named, named_leaves
+from repcon_jax.typing import Params, PyTree
+
+_RULE_KEYS = ("learning_rate", "weight_decay", "frozen")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimiserConfig:
+    """What to minimise with.
+
+    Args:
+        name: ``sgd`` (momentum, coupled decay), ``adam`` (coupled decay) or ``adamw`` (decoupled decay).
+        learning_rate: number or schedule text, see ``training.schedules``.
+        weight_decay: number or schedule text.
+        momentum: of SGD; 0 for none.
+        nesterov: whether SGD looks ahead.
+        beta1, beta2, epsilon: of Adam and AdamW.
+        clip_norm: global gradient norm above which gradients are scaled down; 0 for never.
+        rules: pairs of (regular expression, settings); the first expression that is found in a parameter's
+            path decides, every parameter must be covered. Settings are ``"default"`` or a call
+            ``"set(learning_rate=0.1, weight_decay=0.0, frozen='1 epochs')"`` with ``learning_rate`` a factor on
+            the schedule, ``weight_decay`` a replacement and ``frozen`` how long the parameter stands still.
+    """
+
+    name: Literal["sgd", "adam", "adamw"] = "adamw"
+    learning_rate: float | str = 1e-3
+    weight_decay: float | str = 0.0
+    momentum: float = 0.9
+    nesterov: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    clip_norm: float = 0.0
+    rules: tuple[tuple[str, str], ...] = ((".*", "default"),)
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        for name in ("learning_rate", "weight_decay"):
+            if not isinstance(getattr(self, name), str):
+                check_range(f"optimiser.{name}", getattr(self, name), 0)
+        for name in ("momentum", "beta1", "beta2"):
+            check_range(f"optimiser.{name}", getattr(self, name), 0, 1, open_high=True)
+        check_range("optimiser.epsilon", self.epsilon, 0, open_low=True)
+        check_range("optimiser.clip_norm", self.clip_norm, 0)
+
+
+def build_optimiser(config: OptimiserConfig, clock: Clock, params: Params) -> optax.GradientTransformation:
+    """The optimiser of a run.
+
+    Args:
+        config: what to build.
+        clock: turns durations into steps.
+        params: parameters or their shapes, to check that the rules cover each of them.
+    Returns:
+        An optax transformation whose updates are to be added to the parameters.
+    Raises:
+        ConfigError: a rule is malformed, matches nothing, or a parameter is covered by none.
+    """
+    settings = [_parse_rule(settings) for _, settings in config.rules]
+    labels = assign_rules([pattern for pattern, _ in config.rules], params)
+    groups = {str(i): _group(config, clock, chosen) for i, chosen in enumerate(settings)}
+    clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm > 0 else []
+    return optax.chain(*clip, optax.partition(groups, labels))
+
+
+def assign_rules(patterns: list[str], params: Params) -> PyTree:
+    """For every parameter the index, as text, of the first pattern found in its path.
+
+    Raises:
+        ConfigError: a parameter is covered by no pattern, or a pattern decides for no parameter.
+
+    >>> assign_rules(["bias$", ".*"], {"dense": {"bias": 1, "kernel": 2}})
+    {'dense': {'bias': '0', 'kernel': '1'}}
+    """
+    compiled = [_compile(pattern) for pattern in patterns]
+
+    def first(name: str, _: Any) -> str:
+        for index, pattern in enumerate(compiled):
+            if pattern.search(name):
+                return str(index)
+        raise ConfigError(
+            f"optimiser.rules cover no parameter {name!r}; end them with ('.*', 'default') or a pattern that finds it."
+        )
+
+    labels = map_named(first, params)
+    unused = set(range(len(patterns))) - {int(label) for label in named_leaves(labels).values()}
+    if unused:
+        raise ConfigError(
+            f"optimiser.rules has the pattern {patterns[min(unused)]!r}, which decides for no parameter; "
+            f"the parameters are {', '.join(list(named_leaves(params))[:6])}, ...; correct or remove it."
+        )
+    return labels
+
+
+def _compile(pattern: str) -> re.Pattern:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"optimiser.rules has {pattern!r}, which is no regular expression: {error}.") from error
+
+
+def _parse_rule(text: str) -> dict[str, Any]:
+    name, settings = parse_call(text, "optimiser.rules")
+    if name not in ("default", "set"):
+        raise ConfigError(
+            f"optimiser.rules has the setting {text!r} but it must be 'default' or 'set(...)'; correct it."
+        )
+    for key in settings:
+        if key not in _RULE_KEYS:
+            raise ConfigError(f"optimiser.rules sets {key!r}, which does not exist; {did_you_mean(key, _RULE_KEYS)}.")
+    return settings
+
+
+def _group(config: OptimiserConfig, clock: Clock, settings: dict[str, Any]) -> optax.GradientTransformation:
+    factor = float(settings.get("learning_rate", 1.0))
+    frozen = clock.steps(settings.get("frozen", "0 steps"), "optimiser.rules")
+    base = parse_schedule(config.learning_rate, clock, "optimiser.learning_rate")
+    rate: Schedule = lambda step: jnp.where(step < frozen, 0.0, factor * base(step))  # noqa: E731
+    decay = settings.get("weight_decay", config.weight_decay)
+    decay = parse_schedule(decay, clock, "optimiser.weight_decay")
+    adam = optax.scale_by_adam(config.beta1, config.beta2, config.epsilon)
+    momentum = optax.trace(config.momentum, config.nesterov) if config.momentum > 0 else optax.identity()
+    parts = {
+        "sgd": (optax.add_decayed_weights(decay), momentum),
+        "adam": (optax.add_decayed_weights(decay), adam),
+        "adamw": (adam, optax.add_decayed_weights(decay)),
+    }[config.name]
+    return optax.chain(*parts, optax.scale_by_learning_rate(rate))

@@ -1,0 +1,89 @@
+"""Scalars that change with the step: learning rate, weight decay, momentum, temperature.
+
+A config gives a number (constant) or one call as text, such as ``"cosine(start=0.04, end=0.4)"`` or
+``"multi_step(start=0.1, milestones=('80 epochs', '120 epochs'), factor=0.1, warmup='1 epochs')"``.
+"""
+
+import optax
+
+from repcon_jax.errors import ConfigError
+from repcon_jax.registry import Registry
+from repcon_jax.schema import check_type, parse_call
+from repcon_jax.training.durations import Clock
+
+Schedule = optax.Schedule
+SCHEDULES = Registry("schedule", "repcon_jax.training.schedules")
+
+
+def parse_schedule(value: float | str, clock: Clock, field: str = "schedule") -> Schedule:
+    """A function from the step (integer scalar) to a float32 scalar.
+
+    Args:
+        value: a number, or a call such as ``"cosine(start=1e-3, end=0.0, warmup='10 epochs')"``.
+        clock: turns durations into steps.
+        field: config field that it stands in, for the message.
+    Raises:
+        ConfigError: the text is no call of a known schedule.
+
+    >>> clock = Clock(num_examples=8, batch_size=4, steps_per_epoch=2, total_steps=10)
+    >>> float(parse_schedule("linear(start=1.0, end=0.0)", clock)(5))
+    0.5
+    """
+    check_type(field, value, float | str)
+    if not isinstance(value, str):
+        return optax.constant_schedule(float(value))
+    name, options = parse_call(value, field)
+    return SCHEDULES.build(name, clock, **options)
+
+
+@SCHEDULES.register("constant")
+def constant(clock: Clock, *, value: float = 1.0, warmup: str = "0 steps") -> Schedule:
+    """The same value at every step after a linear warm-up from 0."""
+    return _after_warmup(optax.constant_schedule(float(value)), _warmup_steps(clock, warmup))
+
+
+@SCHEDULES.register("linear")
+def linear(clock: Clock, *, start: float = 1.0, end: float = 0.0, warmup: str = "0 steps") -> Schedule:
+    """start + (end - start) * t, with t the fraction of the run after the warm-up."""
+    steps = _warmup_steps(clock, warmup)
+    return _after_warmup(optax.linear_schedule(float(start), float(end), clock.total_steps - steps), steps)
+
+
+@SCHEDULES.register("cosine")
+def cosine(clock: Clock, *, start: float = 1.0, end: float = 0.0, warmup: str = "0 steps") -> Schedule:
+    """end + (start - end) * (1 + cos(pi * t)) / 2, with t the fraction of the run after the warm-up; falls or rises."""
+    steps = _warmup_steps(clock, warmup)
+    falling = optax.cosine_decay_schedule(1.0, clock.total_steps - steps)
+    return _after_warmup(lambda step: end + (start - end) * falling(step), steps)
+
+
+@SCHEDULES.register("multi_step")
+def multi_step(
+    clock: Clock,
+    *,
+    start: float = 0.1,
+    milestones: tuple[str, ...] = (),
+    factor: float = 0.1,
+    warmup: str = "0 steps",
+) -> Schedule:
+    """start * factor ** (number of milestones reached); milestones count from the start of the run."""
+    steps = _warmup_steps(clock, warmup)
+    boundaries = {clock.steps(milestone, "schedule.milestones") - steps: float(factor) for milestone in milestones}
+    if min(boundaries, default=1) < 1:
+        raise ConfigError(f"schedule.milestones are {milestones!r} but must come after the warm-up of {steps} steps.")
+    return _after_warmup(optax.piecewise_constant_schedule(float(start), boundaries), steps)
+
+
+def _warmup_steps(clock: Clock, warmup: str) -> int:
+    steps = clock.steps(warmup, "schedule.warmup")
+    if steps >= clock.total_steps:
+        raise ConfigError(
+            f"schedule.warmup is {warmup!r}, {steps} steps, but the run has only {clock.total_steps}; shorten it."
+        )
+    return steps
+
+
+def _after_warmup(schedule: Schedule, steps: int) -> Schedule:
+    if steps == 0:
+        return schedule
+    return optax.join_schedules([optax.linear_schedule(0.0, schedule(0), steps), schedule], [steps])

@@ -1,0 +1,125 @@
+"""The one state and the one train step of every kind of training."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree
+
+
+@struct.dataclass
+class TrainState:
+    """Everything that changes while training; saved and restored as one tree.
+
+    Args:
+        step: number of updates made, int32 of shape ().
+        params: what is trained.
+        model_state: running statistics of the trained model.
+        opt_state: the optimiser's.
+        mask: booleans with the shapes of params; a parameter whose entry is False stays exactly zero.
+        carried: what the objective carries along, such as a teacher and its centre.
+    """
+
+    step: Int[Array, ""]
+    params: Params
+    model_state: ModelState
+    opt_state: PyTree
+    mask: PyTree
+    carried: PyTree
+
+
+@struct.dataclass
+class Batch:
+    """Augmented, normalised views of one batch.
+
+    Args:
+        views: global views, [views, batch, height, width, channels].
+        local_views: local views, likewise, or no views at all ([0, ...]).
+        labels: class indices [batch], or None for unlabelled data.
+    """
+
+    views: Float[Array, "views batch height width channels"]
+    local_views: Float[Array, "local_views batch local_height local_width channels"]
+    labels: Int[Array, " batch"] | None
+
+
+def _keep(carried: PyTree, params: Params, model_state: ModelState, step: Int[Array, ""]) -> PyTree:
+    del params, model_state, step
+    return carried
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What is minimised, as pure functions. A new method is a new builder of one of these.
+
+    Args:
+        start: key, images [batch, height, width, channels] -> (params, model_state, carried).
+        loss: params, carried, model_state, batch, step, key -> (loss, (model_state, carried, metrics)).
+        after_step: carried, params, model_state, step -> carried; called after the update, ``step`` counts it.
+        evaluate: params, carried, model_state, images, labels -> {name: per-example values [batch]}.
+        encoders: params, carried, model_state -> {name: (encoder params, encoder state)}; what is probed.
+        changing: names of the encoders that change while training.
+        uses_labels: whether the loss reads labels.
+    """
+
+    start: Callable[..., tuple[Params, ModelState, PyTree]]
+    loss: Callable[..., tuple[Float[Array, ""], tuple[ModelState, PyTree, Metrics]]]
+    evaluate: Callable[..., Metrics]
+    encoders: Callable[..., dict[str, tuple[Params, ModelState]]]
+    after_step: Callable[..., PyTree] = _keep
+    changing: tuple[str, ...] = ()
+    uses_labels: bool = False
+
+
+def create_state(
+    objective: Objective, optimiser: optax.GradientTransformation, key: Key, images: Float[Array, "..."]
+) -> TrainState:
+    """The state before the first step, with nothing pruned.
+
+    Args:
+        objective: gives the start.
+        optimiser: gives its state.
+        key: the run's seed key.
+        images: one normalised batch, for its shape.
+    """
+    params, model_state, carried = objective.start(key, images)
+    mask = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), params)
+    return TrainState(jnp.int32(0), params, model_state, optimiser.init(params), mask, carried)
+
+
+def apply_mask(params: Params, mask: PyTree) -> Params:
+    """The parameters with masked entries exactly zero.
+
+    >>> import jax.numpy as jnp
+    >>> apply_mask({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([True, False])})["w"].tolist()
+    [1.0, 0.0]
+    """
+    return jax.tree.map(lambda p, m: jnp.where(m, p, jnp.zeros_like(p)), params, mask)
+
+
+def build_step(
+    objective: Objective, optimiser: optax.GradientTransformation
+) -> Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]:
+    """The function (state, batch, key) -> (state, metrics) of one update; pure, to be jitted by the loop.
+
+    The mask is applied after the update, so that momentum, weight decay and normalisation cannot revive a weight.
+    """
+
+    def step(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
+        def loss(params: Params) -> tuple[Array, Any]:
+            return objective.loss(params, state.carried, state.model_state, batch, state.step, key)
+
+        (value, (model_state, carried, metrics)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+        updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
+        params = apply_mask(optax.apply_updates(state.params, updates), state.mask)
+        carried = objective.after_step(carried, params, model_state, state.step + 1)
+        metrics = {"loss": value, "gradient_norm": optax.global_norm(gradients), **metrics}
+        return TrainState(state.step + 1, params, model_state, opt_state, state.mask, carried), metrics
+
+    return step
