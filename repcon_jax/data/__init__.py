@@ -1,0 +1,35 @@
+"""What models are trained on: sources, subsets, batches on the device and augmentation."""
+
+from repcon_jax.data.batches import (
+    epoch_indices,
+    epoch_permutation,
+    gather,
+    normalise,
+    steps_per_epoch,
+    to_float,
+)
+from repcon_jax.data.dataset import Dataset
+from repcon_jax.data.loading import load
+from repcon_jax.data.pixels import channel_statistics, resize, to_rgb
+from repcon_jax.data.sources import SOURCES
+from repcon_jax.data.subsets import holdout, label_noise, select_classes, stratified_subset, unlabelled
+
+__all__ = [
+    "SOURCES",
+    "Dataset",
+    "channel_statistics",
+    "epoch_indices",
+    "epoch_permutation",
+    "gather",
+    "holdout",
+    "label_noise",
+    "load",
+    "normalise",
+    "resize",
+    "select_classes",
+    "steps_per_epoch",
+    "stratified_subset",
+    "to_float",
+    "to_rgb",
+    "unlabelled",
+]

@@ -1,0 +1,8 @@
+"""Sources that need no download: one file each, found by the registry.
+
+A source is a function of the split whose keyword-only arguments are its options; it returns a Dataset.
+"""
+
+from repcon_jax.registry import Registry
+
+SOURCES = Registry("data", "repcon_jax.data.sources")
