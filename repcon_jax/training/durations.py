@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+from repcon_jax.data import steps_per_epoch
 from repcon_jax.errors import ConfigError
 
 _UNITS = ("steps", "examples", "epochs", "percent")
@@ -77,12 +78,7 @@ def clock(num_examples: int, batch_size: int, duration: str, *, drop_last: bool 
     Raises:
         ConfigError: the batch is larger than the training set, or the run has no step.
     """
-    if batch_size > num_examples:
-        raise ConfigError(
-            f"batch_size is {batch_size} but the training set has {num_examples} examples; "
-            f"set --config.batch_size to at most {num_examples}."
-        )
-    per_epoch = num_examples // batch_size if drop_last else -(-num_examples // batch_size)
+    per_epoch = steps_per_epoch(num_examples, batch_size, drop_last)
     open_ended = Clock(num_examples, batch_size, per_epoch)
     total = open_ended.steps(duration)
     if total < 1:
