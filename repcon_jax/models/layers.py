@@ -10,7 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import check_range
-from repcon_jax.models.convolution import ConvolutionName, Padding, choose_convolution
+from repcon_jax.models.convolution import ConvolutionName, choose_convolution
 from repcon_jax.typing import Key
 
 ComputeType = Literal["float32", "bfloat16"]
@@ -107,7 +107,7 @@ def conv(
     *,
     name: str,
     stride: int = 1,
-    padding: Padding = "VALID",
+    padding: int = 0,
     use_bias: bool = True,
     kernel_init: Initialiser = kaiming_normal,
     bias_init: Initialiser = nn.initializers.zeros,

@@ -29,7 +29,7 @@ class Model:
     state are nested dicts of float32 arrays, and the model state is ``{}`` in the absence of batch normalisation.
 
     >>> from repcon_jax.models import create_encoder
-    >>> encoder = create_encoder("mlp", hidden_sizes=(8,), embedding_size=4)
+    >>> encoder = create_encoder("mlp", widths=(8, 4))
     >>> images = jnp.zeros((2, 4, 4, 3))
     >>> params, model_state = encoder.init(jax.random.key(0), images)
     >>> encoder.apply(params, model_state, images)[0].shape

@@ -4,6 +4,8 @@ Source: Simonyan and Zisserman, arXiv 1409.1556, Table 1; torchvision's ``vgg.fe
 out), biases zero and kept before a normalisation. The four counts of Table 5 of arXiv 2302.12091 are met.
 """
 
+from functools import partial
+
 import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -33,9 +35,7 @@ class Stage(nn.Module):
     def __call__(self, images: Images, train: bool) -> tuple[Images, Features]:
         features = {}
         for i in range(1, self.depth + 1):
-            layer = conv(
-                self.channels, 3, padding="SAME", dtype=self.dtype, convolution=self.convolution, name=f"conv{i}"
-            )
+            layer = conv(self.channels, 3, padding=1, dtype=self.dtype, convolution=self.convolution, name=f"conv{i}")
             images = Normalise(self.normalisation, self.dtype, name=f"norm{i}")(layer(images), train)
             images = features[f"conv{i}"] = jax.nn.relu(images)
         return max_pool(images), features
@@ -72,21 +72,8 @@ def _check_size(size: tuple[int, ...], num_stages: int) -> None:
         )
 
 
-def _vgg(
+def vgg(
     depths: tuple[int, ...],
-    normalisation: Normalisation,
-    width: float,
-    num_stages: int,
-    dtype: ComputeType,
-    convolution: ConvolutionName,
-) -> Model:
-    check_range("encoder.num_stages", num_stages, 1, len(depths))
-    channels = tuple(scale_width(c, width) for c in CHANNELS[:num_stages])
-    return from_linen(Vgg(channels, depths[:num_stages], normalisation, dtype, convolution))
-
-
-@ENCODERS.register("vgg11")
-def vgg11(
     *,
     normalisation: Normalisation = "none",
     width: float = 1.0,
@@ -94,56 +81,23 @@ def vgg11(
     dtype: ComputeType = "float32",
     convolution: ConvolutionName = "auto",
 ) -> Model:
-    """VGG with 8 convolutions; 9,220,480 parameters.
+    """The VGG networks that ``ENCODERS`` knows by name; on 32x32 images the embedding has 512 * width entries.
 
     Args:
+        depths: convolutions per stage.
         normalisation: layer after every convolution.
         width: factor on every layer's channels, positive.
         num_stages: stages kept, 1 to 5; every stage halves the image.
         dtype: type of the computation; parameters and embeddings are float32.
         convolution: how to compute convolutions; ``auto`` chooses by platform.
-    Returns:
-        An encoder whose embedding has 512 * width entries on 32x32 images.
     Raises:
         ConfigError: the width or the number of stages is out of range.
     """
-    return _vgg((1, 1, 2, 2, 2), normalisation, width, num_stages, dtype, convolution)
+    check_range("encoder.num_stages", num_stages, 1, len(depths))
+    channels = tuple(scale_width(c, width) for c in CHANNELS[:num_stages])
+    return from_linen(Vgg(channels, depths[:num_stages], normalisation, dtype, convolution))
 
 
-@ENCODERS.register("vgg13")
-def vgg13(
-    *,
-    normalisation: Normalisation = "none",
-    width: float = 1.0,
-    num_stages: int = 5,
-    dtype: ComputeType = "float32",
-    convolution: ConvolutionName = "auto",
-) -> Model:
-    """VGG with 10 convolutions; 9,404,992 parameters. Options as for ``vgg11``."""
-    return _vgg((2, 2, 2, 2, 2), normalisation, width, num_stages, dtype, convolution)
-
-
-@ENCODERS.register("vgg16")
-def vgg16(
-    *,
-    normalisation: Normalisation = "none",
-    width: float = 1.0,
-    num_stages: int = 5,
-    dtype: ComputeType = "float32",
-    convolution: ConvolutionName = "auto",
-) -> Model:
-    """VGG with 13 convolutions; 14,714,688 parameters. Options as for ``vgg11``."""
-    return _vgg((2, 2, 3, 3, 3), normalisation, width, num_stages, dtype, convolution)
-
-
-@ENCODERS.register("vgg19")
-def vgg19(
-    *,
-    normalisation: Normalisation = "none",
-    width: float = 1.0,
-    num_stages: int = 5,
-    dtype: ComputeType = "float32",
-    convolution: ConvolutionName = "auto",
-) -> Model:
-    """VGG with 16 convolutions; 20,024,384 parameters. Options as for ``vgg11``."""
-    return _vgg((2, 2, 4, 4, 4), normalisation, width, num_stages, dtype, convolution)
+DEPTHS = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+for _name, _depths in DEPTHS.items():
+    ENCODERS.register(_name)(partial(vgg, _depths))

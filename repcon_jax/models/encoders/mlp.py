@@ -1,0 +1,52 @@
+"""A multilayer perceptron on flattened images."""
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.models.layers import ComputeType, Linear
+from repcon_jax.models.model import Model, from_linen
+from repcon_jax.models.normalisation import Normalisation, Normalise
+from repcon_jax.models.registries import ENCODERS
+
+
+class Mlp(nn.Module):
+    """Layers of linear map, normalisation and exact GELU; the embedding is the last layer's output."""
+
+    widths: tuple[int, ...]
+    normalisation: Normalisation
+    dtype: str
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "batch height width channels"], train: bool
+    ) -> tuple[Float[Array, "batch size"], dict[str, Array]]:
+        x, features = images.reshape(images.shape[0], -1), {}
+        for i, width in enumerate(self.widths, 1):
+            x = Linear(width, dtype=self.dtype, name=f"linear{i}")(x)
+            x = Normalise(self.normalisation, self.dtype, name=f"norm{i}")(x, train)
+            x = features[f"layer{i}"] = jax.nn.gelu(x, approximate=False)
+        return x, features | {"embedding": x}
+
+
+@ENCODERS.register("mlp")
+def mlp(
+    *, widths: tuple[int, ...] = (512, 512), normalisation: Normalisation = "none", dtype: ComputeType = "float32"
+) -> Model:
+    """Flattened images through layers of linear map, normalisation and exact GELU.
+
+    Kernels and biases are U(+-1/sqrt(inputs)), as in torch.nn.Linear.
+
+    Args:
+        widths: sizes of the layers; the last is the embedding's.
+        normalisation: layer before every GELU; a vector has no pixels, so ``instance`` is not possible.
+        dtype: type of the computation; parameters and embeddings are float32.
+    Raises:
+        ConfigError: there is no layer, or a width is not positive.
+    """
+    if not widths:
+        raise ConfigError("encoder.widths is () but must name at least one layer's width; set --config.encoder.widths.")
+    for width in widths:
+        check_range("encoder.widths", width, 1)
+    return from_linen(Mlp(tuple(widths), normalisation, dtype))

@@ -1,0 +1,166 @@
+"""Residual networks without their classifier: stem, stages of residual blocks, global average pool.
+
+Sources: He et al., arXiv 1512.03385; torchvision's ``resnet.py``: stride on the 3x3 convolution of a bottleneck block,
+projection shortcuts (1x1 convolution and normalisation) wherever the shape changes, no convolution biases, Kaiming
+normal kernels (fan out), normalisation scales one. The counts of Table 5 of arXiv 2302.12091 are met; those of
+ResNet20 and ResNet56 show that they too have projection shortcuts.
+"""
+
+from functools import partial
+from typing import Literal
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from repcon_jax.models.convolution import ConvolutionName, max_pool
+from repcon_jax.models.layers import ComputeType, conv, scale_width
+from repcon_jax.models.model import Model, from_linen
+from repcon_jax.models.normalisation import Normalisation, Normalise
+from repcon_jax.models.registries import ENCODERS
+
+Images = Float[Array, "batch height width channels"]
+Stem = Literal["cifar", "imagenet"]
+Block = Literal["basic", "bottleneck"]
+
+
+class ConvNorm(nn.Module):
+    """A convolution without bias, padded by half its kernel, and its normalisation."""
+
+    channels: int
+    kernel_size: int
+    stride: int
+    normalisation: Normalisation
+    dtype: str
+    convolution: ConvolutionName
+
+    @nn.compact
+    def __call__(self, images: Images, train: bool) -> Images:
+        layer = conv(
+            self.channels,
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.kernel_size // 2,
+            use_bias=False,
+            dtype=self.dtype,
+            convolution=self.convolution,
+            name="conv",
+        )
+        return Normalise(self.normalisation, self.dtype, name="norm")(layer(images), train)
+
+
+class ResidualBlock(nn.Module):
+    """``relu(shortcut(x) + f(x))`` with f two 3x3 layers (basic) or 1x1, 3x3 and fourfold 1x1 ones (bottleneck)."""
+
+    kind: Block
+    channels: int
+    stride: int
+    normalisation: Normalisation
+    dtype: str
+    convolution: ConvolutionName
+
+    @nn.compact
+    def __call__(self, images: Images, train: bool) -> Images:
+        c, s = self.channels, self.stride
+        layers = {"basic": [(c, 3, s), (c, 3, 1)], "bottleneck": [(c, 1, 1), (c, 3, s), (4 * c, 1, 1)]}[self.kind]
+        x = images
+        for i, (channels, kernel_size, stride) in enumerate(layers, 1):
+            x = self._layer(channels, kernel_size, stride, f"layer{i}")(x, train)
+            if i < len(layers):
+                x = jax.nn.relu(x)
+        if x.shape != images.shape:
+            images = self._layer(x.shape[-1], 1, s, "shortcut")(images, train)
+        return jax.nn.relu(x + images)
+
+    def _layer(self, channels: int, kernel_size: int, stride: int, name: str) -> ConvNorm:
+        return ConvNorm(channels, kernel_size, stride, self.normalisation, self.dtype, self.convolution, name=name)
+
+
+class ResidualStage(nn.Module):
+    """Residual blocks of one width; the first has the stride."""
+
+    kind: Block
+    channels: int
+    depth: int
+    stride: int
+    normalisation: Normalisation
+    dtype: str
+    convolution: ConvolutionName
+
+    @nn.compact
+    def __call__(self, images: Images, train: bool) -> tuple[Images, dict[str, Array]]:
+        features = {}
+        for i in range(1, self.depth + 1):
+            stride = self.stride if i == 1 else 1
+            options = (self.normalisation, self.dtype, self.convolution)
+            images = ResidualBlock(self.kind, self.channels, stride, *options, name=f"block{i}")(images, train)
+            features[f"block{i}"] = images
+        return images, features
+
+
+class ResNet(nn.Module):
+    """Stem, stages with channels doubling and images halving from the second on, and the mean over pixels."""
+
+    kind: Block
+    depths: tuple[int, ...]
+    channels: int
+    stem: Stem
+    normalisation: Normalisation
+    dtype: str
+    convolution: ConvolutionName
+
+    @nn.compact
+    def __call__(self, images: Images, train: bool) -> tuple[Float[Array, "batch size"], dict[str, Array]]:
+        options = (self.normalisation, self.dtype, self.convolution)
+        kernel_size, stride = (3, 1) if self.stem == "cifar" else (7, 2)
+        images = jax.nn.relu(ConvNorm(self.channels, kernel_size, stride, *options, name="stem")(images, train))
+        if self.stem == "imagenet":
+            images = max_pool(images, window=3, stride=2, padding=1)
+        features = {"stem": images}
+        for i, depth in enumerate(self.depths):
+            stage = ResidualStage(
+                self.kind, self.channels * 2**i, depth, 1 if i == 0 else 2, *options, name=f"stage{i + 1}"
+            )
+            images, blocks = stage(images, train)
+            features |= {f"stage{i + 1}.{name}": block for name, block in blocks.items()}
+        embedding = images.mean((1, 2))
+        return embedding, features | {"embedding": embedding}
+
+
+def resnet(
+    kind: Block,
+    depths: tuple[int, ...],
+    channels: int,
+    *,
+    stem: Stem = "cifar",
+    normalisation: Normalisation = "batch",
+    width: float = 1.0,
+    dtype: ComputeType = "float32",
+    convolution: ConvolutionName = "auto",
+) -> Model:
+    """The residual networks that ``ENCODERS`` knows by name.
+
+    Args:
+        kind: sort of block.
+        depths: blocks per stage.
+        channels: of the stem and the first stage.
+        stem: ``cifar`` is a 3x3 convolution, ``imagenet`` a 7x7 convolution of stride 2 and a max pool.
+        normalisation: layer after every convolution.
+        width: factor on every layer's channels, positive.
+        dtype: type of the computation; parameters and embeddings are float32.
+        convolution: how to compute convolutions; ``auto`` chooses by platform.
+    Raises:
+        ConfigError: the width is not positive.
+    """
+    return from_linen(ResNet(kind, depths, scale_width(channels, width), stem, normalisation, dtype, convolution))
+
+
+ARCHITECTURES: dict[str, tuple[Block, tuple[int, ...], int]] = {
+    "resnet18": ("basic", (2, 2, 2, 2), 64),
+    "resnet34": ("basic", (3, 4, 6, 3), 64),
+    "resnet50": ("bottleneck", (3, 4, 6, 3), 64),
+    "resnet20": ("basic", (3, 3, 3), 16),
+    "resnet56": ("basic", (9, 9, 9), 16),
+}
+for _name, _architecture in ARCHITECTURES.items():
+    ENCODERS.register(_name)(partial(resnet, *_architecture))

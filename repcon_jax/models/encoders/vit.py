@@ -1,0 +1,140 @@
+"""Vision transformers without their classifier: patches, class token, pre-norm blocks.
+
+Sources: Dosovitskiy et al., arXiv 2010.11929; initialisation as in timm and DINO (arXiv 2104.14294): linear kernels,
+class token and position embedding are N(0, 0.02^2) cut at +-2 absolute, biases zero, and the patch embedding keeps
+torch.nn.Conv2d's default U(+-1/sqrt(fan_in)); layer norm epsilon 1e-6 as there. The
+embedding is the class token after the last norm.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.models.convolution import ConvolutionName
+from repcon_jax.models.layers import ComputeType, Linear, conv, truncated_normal, uniform_fan_in
+from repcon_jax.models.model import Model, from_linen
+from repcon_jax.models.registries import ENCODERS
+
+Tokens = Float[Array, "batch tokens size"]
+
+
+class SelfAttention(nn.Module):
+    """``softmax(Q K^T / sqrt(d)) V`` over the tokens in each head, then a linear map of the joined heads."""
+
+    num_heads: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, tokens: Tokens) -> Tokens:
+        batch, length, size = tokens.shape
+        projected = Linear(3 * size, "normal", dtype=self.dtype, name="query_key_value")(tokens)
+        query, key, value = jnp.unstack(projected.reshape(batch, length, 3, self.num_heads, -1), axis=2)
+        joined = jax.nn.dot_product_attention(query, key, value).reshape(tokens.shape)
+        return Linear(size, "normal", dtype=self.dtype, name="output")(joined)
+
+
+class TransformerBlock(nn.Module):
+    """``x + attention(norm(x))``, then ``x + mlp(norm(x))`` with four times as many hidden units and exact GELU."""
+
+    num_heads: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, tokens: Tokens) -> Tokens:
+        size = tokens.shape[-1]
+        normalised = nn.LayerNorm(dtype=self.dtype, use_fast_variance=False, name="norm1")(tokens)
+        tokens += SelfAttention(self.num_heads, self.dtype, name="attention")(normalised)
+        normalised = nn.LayerNorm(dtype=self.dtype, use_fast_variance=False, name="norm2")(tokens)
+        hidden = Linear(4 * size, "normal", dtype=self.dtype, name="hidden")(normalised)
+        return tokens + Linear(size, "normal", dtype=self.dtype, name="output")(jax.nn.gelu(hidden, approximate=False))
+
+
+class VisionTransformer(nn.Module):
+    """Blocks on the tokens of non-overlapping patches and one class token."""
+
+    size: int
+    num_heads: int
+    patch_size: int
+    depth: int
+    tied: bool
+    dtype: str
+    convolution: ConvolutionName
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "batch height width channels"], train: bool
+    ) -> tuple[Float[Array, "batch size"], dict[str, Array]]:
+        tokens = self._embed(images)
+        features = {"tokens": tokens}
+        shared = TransformerBlock(self.num_heads, self.dtype, name="block") if self.tied else None
+        for i in range(1, self.depth + 1):
+            block = shared or TransformerBlock(self.num_heads, self.dtype, name=f"block{i}")
+            tokens = features[f"block{i}"] = block(tokens)
+        # Only the class token is read, so only it need be normalised.
+        embedding = nn.LayerNorm(dtype=self.dtype, use_fast_variance=False, name="norm")(tokens[:, 0])
+        return embedding, features | {"embedding": embedding}
+
+    def _embed(self, images: Float[Array, "batch height width channels"]) -> Tokens:
+        batch, height, width, channels = images.shape
+        if height % self.patch_size or width % self.patch_size:
+            raise ConfigError(
+                f"encoder.patch_size is {self.patch_size} but must divide the image's {height}x{width} pixels; set "
+                "--config.encoder.patch_size to a common divisor."
+            )
+        draw = uniform_fan_in(channels * self.patch_size**2)
+        embed = conv(
+            self.size,
+            self.patch_size,
+            stride=self.patch_size,
+            kernel_init=draw,
+            bias_init=draw,
+            dtype=self.dtype,
+            convolution=self.convolution,
+            name="patches",
+        )
+        patches = embed(images).reshape(batch, -1, self.size)
+        class_token = self.param("class_token", truncated_normal, (1, 1, self.size), jnp.float32)
+        position = self.param("position", truncated_normal, (1, patches.shape[1] + 1, self.size), jnp.float32)
+        tokens = jnp.concatenate([jnp.broadcast_to(class_token, (batch, 1, self.size)), patches], axis=1)
+        return (tokens + position).astype(self.dtype)
+
+
+def vit(
+    size: int,
+    num_heads: int,
+    *,
+    patch_size: int = 8,
+    depth: int = 12,
+    tied: bool = False,
+    dtype: ComputeType = "float32",
+    convolution: ConvolutionName = "auto",
+) -> Model:
+    """The vision transformers that ``ENCODERS`` knows by name.
+
+    The released code of Random Teachers uses one block twelve times; ``tied=True, patch_size=16`` on 32x32 images has
+    exactly the parameter counts of the paper's Table 5. (That code also attends across the heads of one token, which
+    is not reproduced.)
+
+    Args:
+        size: of a token and of the embedding.
+        num_heads: of the attention; divides the size.
+        patch_size: side of a patch in pixels; divides the image's sides.
+        depth: number of blocks.
+        tied: whether all blocks share their parameters.
+        dtype: type of the computation; parameters and embeddings are float32.
+        convolution: how to compute the patch embedding; ``auto`` chooses by platform.
+    Raises:
+        ConfigError: a number is not positive.
+    """
+    check_range("encoder.patch_size", patch_size, 1)
+    check_range("encoder.depth", depth, 1)
+    return from_linen(VisionTransformer(size, num_heads, patch_size, depth, tied, dtype, convolution))
+
+
+ARCHITECTURES = {"vit_tiny": (192, 3), "vit_small": (384, 6), "vit_medium": (512, 8), "vit_base": (768, 12)}
+for _name, _architecture in ARCHITECTURES.items():
+    ENCODERS.register(_name)(partial(vit, *_architecture))
