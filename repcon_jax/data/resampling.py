@@ -38,3 +38,15 @@ def resampling_weights(
     weights = jnp.maximum(0.0, 1.0 - jnp.abs(pixel - centre) / support)
     weights = jnp.where((pixel > start) & (pixel < start + extent), weights, 0.0)
     return weights / weights.sum(-1, keepdims=True)
+
+
+def resample(
+    images: Float[Array, "b h w c"], rows: Float[Array, "*#b s h"], columns: Float[Array, "*#b t w"]
+) -> Float[Array, "b s t c"]:
+    """Applies weights along height and width, shared by the batch or one set per image.
+
+    Full precision, because accelerators would otherwise round pixels to bfloat16 or TF32.
+    """
+    row, column = ("boh" if rows.ndim == 3 else "oh"), ("bpw" if columns.ndim == 3 else "pw")
+    images = jnp.einsum(f"{row},bhwc->bowc", rows, images, precision="highest")
+    return jnp.einsum(f"{column},bowc->bopc", columns, images, precision="highest")

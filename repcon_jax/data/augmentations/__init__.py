@@ -1,0 +1,30 @@
+"""Augmentations: one file each, found by the registry.
+
+A builder's keyword-only arguments are its options and it returns ``augment(key, images) -> images``: a pure
+function of float images in [0, 1], [b, h, w, c], in which every image draws its own randomness. Bounds and
+formulas follow torchvision; where one differs, its docstring says so.
+"""
+
+from collections.abc import Callable
+
+import jax
+from jaxtyping import Array, Bool, Float
+
+from repcon_jax.errors import ConfigError
+from repcon_jax.random import Key
+from repcon_jax.registry import Registry
+
+AUGMENTATIONS = Registry("augmentation", "repcon_jax.data.augmentations")
+
+Augmentation = Callable[[Key, Float[Array, "b h w c"]], Float[Array, "b h2 w2 c"]]
+
+
+def chance(key: Key, probability: float, images: Float[Array, "b h w c"]) -> Bool[Array, "b 1 1 1"]:
+    """Which images are changed, each with the given probability."""
+    return jax.random.bernoulli(key, probability, (len(images), 1, 1, 1))
+
+
+def check_option(option: str, value: int | float, low: int | float, high: int | float = float("inf")) -> None:
+    """Raises ConfigError unless ``value`` lies in [low, high]; ``option`` names it as ``augmentation.option``."""
+    if not low <= value <= high:
+        raise ConfigError(f"{option} is {value!r} but must lie in [{low:g}, {high:g}]; correct the pipeline's text.")
