@@ -51,7 +51,7 @@ def _tfds_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
 def _load_tfds(
     name: str, split: str, data_dir: pathlib.Path, cache_dir: pathlib.Path, image_size: int | None = None
 ) -> Dataset:
-    if not re.fullmatch(r"\w+(/[\w.-]+)?", name):
+    if not re.fullmatch(r"\w+(/\w[\w.-]*)?", name):
         raise DataError(_unavailable(name, data_dir))
     stem = split if image_size is None else f"{split}-{image_size}px"
     prepared = find_prepared(name, data_dir)
@@ -71,13 +71,17 @@ def _load_tfds(
 
 
 def _unavailable(name: str, data_dir: pathlib.Path) -> str:
-    """The sentence for a data set that is neither prepared nor cached: unknown, or how to prepare it."""
-    known = _tfds_names()
-    if name.split("/")[0] in known:
-        where = "" if data_dir == data_directory() else f" --data-dir {data_dir}"
-        command = f"python -m repcon_jax.data.prepare {name}{where}"
-        return f"data set {name!r} is not prepared in {data_dir}; run `{command}`."
-    near = difflib.get_close_matches(name, known, n=1)
+    """The sentence for a data set that is neither prepared nor cached: how to prepare it, or that it is unknown."""
+    if name.split("/")[0] not in _tfds_names():
+        return unknown_name(name, data_dir)
+    where = "" if data_dir == data_directory() else f" --data-dir {data_dir}"
+    command = f"python -m repcon_jax.data.prepare {name}{where}"
+    return f"data set {name!r} is not prepared in {data_dir}; run `{command}`."
+
+
+def unknown_name(name: str, data_dir: pathlib.Path) -> str:
+    """The sentence for a name that neither TFDS nor ``SOURCES`` knows, with the nearest of all valid names."""
+    near = difflib.get_close_matches(name, _tfds_names(), n=1)
     allowed = {*SOURCES.names(), *USUAL, *prepared_names(data_dir), *near}
     return f"data set {name!r} does not exist; {did_you_mean(name, allowed)}."
 

@@ -52,10 +52,18 @@ def prepared_names(directory: pathlib.Path) -> list[str]:
 def find_prepared(name: str, directory: pathlib.Path) -> Prepared | None:
     """The newest prepared version of ``name`` under ``directory``, None where there is none.
 
+    A builder with configs may be named without one where only one is prepared.
+
     Raises:
-        DataError: its ``dataset_info.json`` is corrupt.
+        DataError: there are several configs, or the ``dataset_info.json`` is corrupt.
     """
-    path = max((directory / name).glob("*/dataset_info.json"), key=lambda p: version_order(p.parent.name), default=None)
+    folder = directory / name
+    found = list(folder.glob("*/dataset_info.json")) or list(folder.glob("*/*/dataset_info.json"))
+    parents = sorted({path.parent.parent for path in found})
+    if len(parents) > 1:
+        configs = ", ".join(f"{name}/{parent.name}" for parent in parents)
+        raise DataError(f"data set {name!r} is prepared in several configs; choose one of: {configs}.")
+    path = max(found, key=lambda p: version_order(p.parent.name), default=None)
     if path is None:
         return None
     try:
