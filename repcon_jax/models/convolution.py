@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 ConvolutionName = Literal["auto", "xla", "im2col", "shifted"]
 Images = Float[Array, "batch height width channels"]
+Maps = Float[Array, "batch rows columns features"]
 Kernel = Float[Array, "kernel_height kernel_width channels features"]
 Padding = str | Sequence[tuple[int, int]]
 
@@ -43,7 +44,7 @@ def matmul_convolution(
     method: Literal["im2col", "shifted"] = "im2col",
     precision: Any = None,
     **unused: Any,
-) -> Float[Array, "batch out_height out_width features"]:
+) -> Maps:
     """Convolution by matrix products, ``y[n, i, j] = sum_ab x[n, s i + a - p, s j + b - p] @ kernel[a, b]``.
 
     Args:
@@ -70,7 +71,7 @@ def matmul_convolution(
     return jnp.matmul(columns, rhs.reshape(-1, rhs.shape[-1]), precision=precision)
 
 
-def max_pool(images: Images, window: int = 2, stride: int = 2, padding: int = 0) -> Images:
+def max_pool(images: Images, window: int = 2, stride: int = 2, padding: int = 0) -> Maps:
     """Maximum over windows; rows and columns that do not fill a window are dropped, as in PyTorch.
 
     Ties share the gradient evenly here and the first takes it all in PyTorch. After a ReLU, whose gradient at 0 is
@@ -97,7 +98,7 @@ def _check_plain(unused: dict[str, Any]) -> None:
         raise ValueError("matmul_convolution takes neither dilation nor groups; use the convolution 'xla'.")
 
 
-def _pad(images: Images, window: Sequence[int], strides: Sequence[int], padding: Padding) -> Images:
+def _pad(images: Images, window: Sequence[int], strides: Sequence[int], padding: Padding) -> Maps:
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(images.shape[1:3], window, strides, padding)
     if not any(any(p) for p in padding):
@@ -109,14 +110,14 @@ def _output_size(size: int, window: int, stride: int) -> int:
     return (size - window) // stride + 1
 
 
-def _patches(images: Images, window: Sequence[int]) -> Float[Array, "batch rows columns height width channels"]:
+def _patches(images: Images, window: Sequence[int]) -> Float[Array, "batch rows columns p q channels"]:
     (batch, height, width, channels), (p, q) = images.shape, window
     rows, columns = height // p, width // q
     images = images[:, : rows * p, : columns * q]
     return images.reshape(batch, rows, p, columns, q, channels).swapaxes(2, 3)
 
 
-def _shifted_slices(images: Images, window: Sequence[int], strides: Sequence[int]) -> list[Images]:
+def _shifted_slices(images: Images, window: Sequence[int], strides: Sequence[int]) -> list[Maps]:
     (batch, height, width, channels), (sy, sx) = images.shape, strides
     last_y = (_output_size(height, window[0], sy) - 1) * sy
     last_x = (_output_size(width, window[1], sx) - 1) * sx

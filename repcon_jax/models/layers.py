@@ -7,6 +7,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import check_range
@@ -20,7 +21,7 @@ Initialiser = Callable[..., Array]
 kaiming_normal: Initialiser = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
-def truncated_normal(key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+def truncated_normal(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
     """Normal with standard deviation 0.02, cut at +-2 absolute, a hundred standard deviations, so in effect not cut.
 
     Source: torch.nn.init.trunc_normal_(std=0.02), whose bounds a=-2 and b=2 are absolute.
@@ -35,7 +36,7 @@ def uniform_fan_in(fan_in: int) -> Initialiser:
     """
     bound = 1 / math.sqrt(fan_in)
 
-    def initialise(key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+    def initialise(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return initialise

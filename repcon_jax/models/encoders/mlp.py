@@ -5,6 +5,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.models.convolution import Images
 from repcon_jax.models.layers import ComputeType, Linear
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, Normalise
@@ -19,9 +20,7 @@ class Mlp(nn.Module):
     dtype: str
 
     @nn.compact
-    def __call__(
-        self, images: Float[Array, "batch height width channels"], train: bool
-    ) -> tuple[Float[Array, "batch size"], dict[str, Array]]:
+    def __call__(self, images: Images, train: bool) -> tuple[Float[Array, "batch size"], dict[str, Array]]:
         x, features = images.reshape(images.shape[0], -1), {}
         for i, width in enumerate(self.widths, 1):
             x = Linear(width, dtype=self.dtype, name=f"linear{i}")(x)

@@ -13,13 +13,12 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from repcon_jax.models.convolution import ConvolutionName, max_pool
+from repcon_jax.models.convolution import ConvolutionName, Images, Maps, max_pool
 from repcon_jax.models.layers import ComputeType, conv, scale_width
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, Normalise
 from repcon_jax.models.registries import ENCODERS
 
-Images = Float[Array, "batch height width channels"]
 Stem = Literal["cifar", "imagenet"]
 Block = Literal["basic", "bottleneck"]
 
@@ -35,7 +34,7 @@ class ConvNorm(nn.Module):
     convolution: ConvolutionName
 
     @nn.compact
-    def __call__(self, images: Images, train: bool) -> Images:
+    def __call__(self, images: Images, train: bool) -> Maps:
         layer = conv(
             self.channels,
             self.kernel_size,
@@ -60,7 +59,7 @@ class ResidualBlock(nn.Module):
     convolution: ConvolutionName
 
     @nn.compact
-    def __call__(self, images: Images, train: bool) -> Images:
+    def __call__(self, images: Images, train: bool) -> Maps:
         c, s = self.channels, self.stride
         layers = {"basic": [(c, 3, s), (c, 3, 1)], "bottleneck": [(c, 1, 1), (c, 3, s), (4 * c, 1, 1)]}[self.kind]
         x = images
@@ -88,7 +87,7 @@ class ResidualStage(nn.Module):
     convolution: ConvolutionName
 
     @nn.compact
-    def __call__(self, images: Images, train: bool) -> tuple[Images, dict[str, Array]]:
+    def __call__(self, images: Images, train: bool) -> tuple[Maps, dict[str, Array]]:
         features = {}
         for i in range(1, self.depth + 1):
             stride = self.stride if i == 1 else 1

@@ -11,13 +11,12 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.convolution import ConvolutionName, max_pool
+from repcon_jax.models.convolution import ConvolutionName, Images, Maps, max_pool
 from repcon_jax.models.layers import ComputeType, conv, scale_width
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, Normalise
 from repcon_jax.models.registries import ENCODERS
 
-Images = Float[Array, "batch height width channels"]
 Features = dict[str, Array]
 CHANNELS = (64, 128, 256, 512, 512)
 
@@ -32,7 +31,7 @@ class Stage(nn.Module):
     convolution: ConvolutionName
 
     @nn.compact
-    def __call__(self, images: Images, train: bool) -> tuple[Images, Features]:
+    def __call__(self, images: Images, train: bool) -> tuple[Maps, Features]:
         features = {}
         for i in range(1, self.depth + 1):
             layer = conv(self.channels, 3, padding=1, dtype=self.dtype, convolution=self.convolution, name=f"conv{i}")

@@ -2,8 +2,8 @@
 
 Sources: Dosovitskiy et al., arXiv 2010.11929; initialisation as in timm and DINO (arXiv 2104.14294): linear kernels,
 class token and position embedding are N(0, 0.02^2) cut at +-2 absolute, biases zero, and the patch embedding keeps
-torch.nn.Conv2d's default U(+-1/sqrt(fan_in)); layer norm epsilon 1e-6 as there. The
-embedding is the class token after the last norm.
+torch.nn.Conv2d's default U(+-1/sqrt(fan_in)); layer norm epsilon 1e-6 as there. The embedding is the class
+token after the last norm.
 """
 
 from functools import partial
@@ -14,7 +14,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.convolution import ConvolutionName
+from repcon_jax.models.convolution import ConvolutionName, Images
 from repcon_jax.models.layers import ComputeType, Linear, conv, truncated_normal, uniform_fan_in
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.registries import ENCODERS
@@ -65,9 +65,7 @@ class VisionTransformer(nn.Module):
     convolution: ConvolutionName
 
     @nn.compact
-    def __call__(
-        self, images: Float[Array, "batch height width channels"], train: bool
-    ) -> tuple[Float[Array, "batch size"], dict[str, Array]]:
+    def __call__(self, images: Images, train: bool) -> tuple[Float[Array, "batch size"], dict[str, Array]]:
         tokens = self._embed(images)
         features = {"tokens": tokens}
         shared = TransformerBlock(self.num_heads, self.dtype, name="block") if self.tied else None
@@ -78,7 +76,7 @@ class VisionTransformer(nn.Module):
         embedding = nn.LayerNorm(dtype=self.dtype, use_fast_variance=False, name="norm")(tokens[:, 0])
         return embedding, features | {"embedding": embedding}
 
-    def _embed(self, images: Float[Array, "batch height width channels"]) -> Tokens:
+    def _embed(self, images: Images) -> Tokens:
         batch, height, width, channels = images.shape
         if height % self.patch_size or width % self.patch_size:
             raise ConfigError(

@@ -1,0 +1,105 @@
+"""Matrix-product convolution equals the library's, with its derivatives; pooling equals reduce_window."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from repcon_jax.models.convolution import choose_convolution, matmul_convolution, max_pool
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+METHODS = ["im2col", "shifted"]
+
+
+def _operands(height, width, kernel_height, kernel_width, channels=3, features=2):
+    keys = jax.random.split(jax.random.key(height * 100 + width))
+    images = jax.random.normal(keys[0], (2, height, width, channels))
+    return images, jax.random.normal(keys[1], (kernel_height, kernel_width, channels, features))
+
+
+@st.composite
+def convolutions(draw):
+    kernel = draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (1, 3), (4, 4), (7, 7)]))
+    strides = draw(st.sampled_from([(1, 1), (2, 2), (1, 2), kernel]))
+    zeros = st.tuples(st.integers(0, 3), st.integers(0, 3))
+    padding = draw(st.sampled_from(["SAME", "VALID"]) | st.tuples(zeros, zeros))
+    size = [draw(st.integers(k, 9)) for k in kernel]
+    return size, kernel, strides, padding
+
+
+@settings(max_examples=16, deadline=None, derandomize=True)
+@given(case=convolutions())
+def test_values_and_derivatives_equal_the_library_convolution(case):
+    size, kernel, strides, padding = case
+    operands = _operands(*size, *kernel)
+
+    def value_and_derivatives(convolution):
+        def scalar(images, weights):
+            output = convolution(images, weights, strides, padding)
+            weight = jnp.cos(jnp.arange(output.size, dtype=jnp.float32)).reshape(output.shape)
+            return jnp.sum(weight * output), output
+
+        return jax.value_and_grad(scalar, (0, 1), has_aux=True)(*operands)
+
+    library = partial(lax.conv_general_dilated, dimension_numbers=LAYOUT)
+    ours = [partial(matmul_convolution, method=method) for method in METHODS]
+    # One program per case: compiling takes nearly all the time.
+    expected, *results = jax.jit(lambda: [value_and_derivatives(c) for c in (library, *ours)])()
+    for result in results:
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), result, expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_forward_mode_works_for_curvature(method):
+    images, kernel = _operands(5, 4, 3, 3)
+
+    def ours(k):
+        return matmul_convolution(images, k, (1, 1), "SAME", method=method)
+
+    # The convolution is linear in its kernel, so its derivative along the kernel is itself.
+    value, tangent = jax.jvp(ours, (kernel,), (kernel,))
+    np.testing.assert_allclose(value, tangent, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["auto", "xla", "im2col", "shifted"])
+def test_every_choice_serves_a_linen_convolution(name):
+    images, _ = _operands(6, 6, 3, 3)
+    layer = nn.Conv(4, (3, 3), strides=2, padding=1, conv_general_dilated=choose_convolution(name))
+    plain = nn.Conv(4, (3, 3), strides=2, padding=1)
+    variables = plain.init(jax.random.key(0), images)
+    np.testing.assert_allclose(layer.apply(variables, images), plain.apply(variables, images), atol=1e-5)
+
+
+def test_auto_uses_matrix_products_on_cpu_and_the_library_elsewhere(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert choose_convolution("auto") is lax.conv_general_dilated
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    assert choose_convolution("auto") is not lax.conv_general_dilated
+
+
+@pytest.mark.parametrize("unfit", [{"rhs_dilation": (2, 2)}, {"feature_group_count": 3}])
+def test_dilation_and_groups_are_refused_rather_than_ignored(unfit):
+    images, kernel = _operands(6, 6, 3, 3)
+    with pytest.raises(ValueError, match="neither dilation nor groups"):
+        matmul_convolution(images, kernel, (1, 1), "SAME", **unfit)
+
+
+@pytest.mark.parametrize(("window", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (3, 3, 0)])
+@pytest.mark.parametrize("size", [(6, 6), (7, 9)])
+def test_max_pool_equals_reduce_window(window, stride, padding, size):
+    images, _ = _operands(*size, 1, 1)
+    around = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    expected = lax.reduce_window(images, -jnp.inf, lax.max, (1, window, window, 1), (1, stride, stride, 1), around)
+    np.testing.assert_array_equal(max_pool(images, window, stride, padding), expected)
+
+
+def test_max_pool_sends_the_gradient_to_the_maximum():
+    images = jnp.array([[1.0, 4.0], [3.0, 2.0]]).reshape(1, 2, 2, 1)
+    gradient = jax.grad(lambda x: max_pool(x).sum())(images)
+    np.testing.assert_array_equal(gradient[0, :, :, 0], [[0, 1], [0, 0]])

@@ -1,0 +1,80 @@
+"""Normalisation layers against NumPy and PyTorch's documented update of the running statistics."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from repcon_jax.errors import ConfigError
+from repcon_jax.models.normalisation import Normalise
+
+IMAGES = np.random.default_rng(0).normal(3.0, 2.0, (4, 5, 3, 16)).astype(np.float32)
+
+
+def _apply(kind, inputs, train, state=None):
+    layer = Normalise(kind)
+    variables = layer.init(jax.random.key(0), jnp.asarray(inputs), False)
+    stats = variables.get("batch_stats", {}) if state is None else state
+    variables = {"params": variables.get("params", {}), "batch_stats": stats}
+    output, updated = layer.apply(variables, jnp.asarray(inputs), train, mutable=["batch_stats"])
+    return np.asarray(output), updated.get("batch_stats", {})
+
+
+def test_batch_norm_uses_the_batch_in_training():
+    output, _ = _apply("batch", IMAGES, train=True)
+    mean, var = IMAGES.mean((0, 1, 2)), IMAGES.var((0, 1, 2))
+    np.testing.assert_allclose(output, (IMAGES - mean) / np.sqrt(var + 1e-5), rtol=1e-4, atol=1e-5)
+
+
+def test_running_statistics_follow_pytorch():
+    first, second = IMAGES, IMAGES[::-1] * 0.5 + 1
+    _, state = _apply("batch", first, train=True)
+    _, state = _apply("batch", second, train=True, state=state)
+    mean, var = np.zeros(16), np.ones(16)
+    for x in (first, second):
+        mean = 0.9 * mean + 0.1 * x.mean((0, 1, 2))
+        var = 0.9 * var + 0.1 * x.var((0, 1, 2), ddof=1)
+    np.testing.assert_allclose(state["mean"], mean, rtol=1e-5)
+    np.testing.assert_allclose(state["var"], var, rtol=1e-5)
+
+
+def test_evaluation_uses_the_running_statistics_and_leaves_them():
+    state = {"mean": jnp.full(16, 2.0), "var": jnp.full(16, 9.0)}
+    output, after = _apply("batch", IMAGES, train=False, state=state)
+    np.testing.assert_allclose(output, (IMAGES - 2) / np.sqrt(9 + 1e-5), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(after["var"], state["var"])
+
+
+def test_fresh_batch_norm_divides_by_the_root_of_one_plus_epsilon():
+    output, _ = _apply("batch", IMAGES, train=False)
+    np.testing.assert_allclose(output, IMAGES / np.sqrt(1 + 1e-5), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "groups"), [("instance", 16), ("group", 8), ("group_of_8", 2), ("layer", 1)])
+def test_groups_have_mean_zero_and_variance_one_per_image(kind, groups):
+    output, state = _apply(kind, IMAGES, train=True)
+    grouped = IMAGES.reshape(4, 15, groups, -1)
+    mean, var = grouped.mean((1, 3), keepdims=True), grouped.var((1, 3), keepdims=True)
+    np.testing.assert_allclose(output.reshape(grouped.shape), (grouped - mean) / np.sqrt(var + 1e-5), atol=1e-4)
+    assert state == {}
+
+
+def test_none_is_the_identity():
+    np.testing.assert_array_equal(_apply("none", IMAGES, train=True)[0], IMAGES)
+
+
+def test_vectors_are_normalised_too():
+    vectors = IMAGES[:, 0, 0]
+    output, _ = _apply("layer", vectors, train=True)
+    np.testing.assert_allclose(output.mean(1), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["group", "group_of_8"])
+def test_channels_that_cannot_be_grouped_are_refused(kind):
+    with pytest.raises(ConfigError, match=r"12 channels.*multiple of 8"):
+        _apply(kind, IMAGES[..., :12], train=True)
+
+
+def test_instance_norm_of_a_single_pixel_is_refused():
+    with pytest.raises(ConfigError, match="single pixel"):
+        _apply("instance", IMAGES[:, :1, :1], train=True)
