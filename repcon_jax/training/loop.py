@@ -24,7 +24,7 @@ from repcon_jax.typing import Key, Metrics
 
 Step = Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]
 Views = Callable[[Key, Array], tuple[Array, Array]]
-Chunk = Callable[[TrainState, Array], tuple[TrainState, Metrics]]
+Chunk = Callable[[TrainState, Array, Key], tuple[TrainState, Metrics]]
 MetricRows = list[dict[str, float]]
 
 _SECONDS_PER_CHUNK = 2.0
@@ -57,21 +57,21 @@ def make_batch(data: TrainData, indices: Int[Array, " batch"], key: Key) -> Batc
     return Batch(normalise(views, data.mean, data.std), normalise(local_views, data.mean, data.std), labels)
 
 
-def build_chunk(step: Step, data: TrainData, clock: Clock, key: Key) -> Chunk:
-    """The compiled function (state, number of steps) -> (state, metrics of every step); the state is donated.
+def build_chunk(step: Step, data: TrainData, clock: Clock) -> Chunk:
+    """The compiled function (state, number of steps, key) -> (state, metrics of every step); the state is donated.
 
     Args:
         step: from ``build_step``.
         data: the training set.
         clock: batch size and steps per epoch.
-        key: the run's seed key; data order and augmentation are functions of it and the step.
     Returns:
-        A function whose second argument must not lead beyond the end of the epoch. Metrics are arrays
+        A function whose second argument must not lead beyond the end of the epoch and whose third is the seed key of
+        the member: data order and augmentation are functions of it and the step. Metrics are arrays
         [steps_per_epoch] whose first entries are those of the steps made.
     """
     arrays = (data.images, data.labels)
     run = jax.jit(partial(_chunk, step, data, clock), donate_argnums=0)
-    return lambda state, num_steps: run(state, num_steps, arrays, key)
+    return lambda state, num_steps, key: run(state, num_steps, arrays, key)
 
 
 def _chunk(
@@ -133,6 +133,7 @@ class Callback:
 def train(
     state: TrainState,
     chunk: Chunk,
+    key: Key,
     clock: Clock,
     callbacks: Sequence[Callback],
     *,
@@ -144,6 +145,7 @@ def train(
     Args:
         state: where to begin; its buffers are donated.
         chunk: from ``build_chunk``.
+        key: the member's seed key.
         clock: length of the run and of an epoch.
         callbacks: called in order; at the start only where ``state.step`` is 0.
         on_metrics: receives the metrics of every step, a chunk at a time.
@@ -161,7 +163,7 @@ def train(
         boundary = min([_epoch_end(step, clock), *(c.next_after(step, total) for c in callbacks)])
         count = min(pace, boundary - step)
         began = time.monotonic()
-        state, metrics = chunk(state, jnp.int32(count))
+        state, metrics = chunk(state, jnp.int32(count), key)
         rows = _rows(metrics, count)
         seconds = max(time.monotonic() - began, 1e-6)
         check_finite(rows, step)

@@ -1,0 +1,59 @@
+"""python -m repcon_jax --config FILE[:ARGUMENTS] --workdir DIRECTORY [--config.FIELD=VALUE ...]
+
+Runs the experiment that a config file describes: trains, probes and reports. The same command again goes on
+where it was stopped, or says that the run is complete.
+
+  --config FILE[:ARGUMENTS]   a config file, such as configs/random_teacher.py:cifar10,vgg11; the arguments choose
+                              its structure and are listed at the top of the file
+  --workdir DIRECTORY         where everything is written: report.md, results.json, metrics.jsonl, figures/,
+                              checkpoints/, tensorboard/, config.json, environment.json
+  --config.FIELD=VALUE        overrides one value, such as --config.seed=1 or --config.optimiser.learning_rate=3e-4
+  --help                      shows this text
+
+Exit codes: 0 done, 1 the loss diverged, 2 something given is wrong (one sentence says what), 130 or 143 stopped by
+Ctrl-C or SIGTERM after saving.
+"""
+
+import logging
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or {"--help", "-h"} & set(arguments):
+        print(__doc__.strip())
+        return 0 if arguments else 2
+    # Imported here so that --help does not wait for JAX.
+    from repcon_jax.errors import DivergenceError, UserError
+
+    try:
+        return _run(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except DivergenceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
+    from repcon_jax.command_line import read_arguments
+
+    config, workdir = read_arguments(arguments)
+    from repcon_jax.experiment import Stopped, run_experiment
+    from repcon_jax.figures import results_table
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        results = run_experiment(config, workdir)
+    except Stopped as stop:
+        print(f"\nStopped and saved; the same command goes on from here: {workdir}", file=sys.stderr)
+        return 128 + stop.signal
+    print(f"\nTest accuracy in percent, seeds {results['seeds']}:\n\n{results_table(results)}\n")
+    print(f"Report: {workdir / 'report.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

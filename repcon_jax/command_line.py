@@ -1,0 +1,100 @@
+"""The command line's words turned into a config and a work directory."""
+
+import ast
+import pathlib
+import runpy
+from collections.abc import Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from repcon_jax.config import ExperimentConfig, parse_config
+from repcon_jax.errors import ConfigError, UserError, did_you_mean
+
+_FLAGS = ("--config", "--workdir")
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[ExperimentConfig, pathlib.Path]:
+    """The config, with its overrides, and the work directory.
+
+    Args:
+        arguments: such as ``["--config", "configs/dino.py:cifar10", "--workdir=runs/a", "--config.seed=1"]``.
+    Raises:
+        ConfigError: a flag, a file, an argument, a field or a value is wrong.
+    """
+    given = _pairs(arguments)
+    for flag in _FLAGS:
+        if flag not in given:
+            raise ConfigError(f"{flag} is missing; see python -m repcon_jax --help.")
+    config = load_config(given.pop("--config"))
+    workdir = pathlib.Path(given.pop("--workdir"))
+    for flag, text in given.items():
+        _override(config, flag.removeprefix("--config."), parse_value(text))
+    return parse_config(config), workdir
+
+
+def load_config(file_and_argument: str) -> dict[str, Any]:
+    """What ``get_config(argument)`` of a config file returns, as nested plain values.
+
+    Args:
+        file_and_argument: ``FILE`` or ``FILE:ARGUMENT``.
+    Raises:
+        ConfigError: there is no such file, it does not run or has no ``get_config``.
+    """
+    file, _, argument = file_and_argument.partition(":")
+    if not pathlib.Path(file).is_file():
+        raise ConfigError(f"--config is {file!r}, which is no file; give one such as configs/random_teacher.py.")
+    try:
+        config = runpy.run_path(file)["get_config"](argument or None)
+    except UserError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"--config {file} does not run ({type(error).__name__}: {error}); it must define get_config(argument)."
+        ) from error
+    return config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+
+
+def parse_value(text: str) -> Any:
+    """A Python literal where the text is one, otherwise the text itself.
+
+    >>> parse_value("1e-3"), parse_value("(1, 2)"), parse_value("10 epochs"), parse_value("true")
+    (0.001, (1, 2), '10 epochs', True)
+    """
+    try:
+        return ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text, text))
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _pairs(arguments: Sequence[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    words = list(arguments)
+    while words:
+        flag, equals, value = words.pop(0).partition("=")
+        if flag not in _FLAGS and not flag.startswith("--config."):
+            raise ConfigError(f"argument {flag!r} does not exist; {did_you_mean(flag, [*_FLAGS, '--config.FIELD'])}.")
+        if not equals:
+            if not words or words[0].startswith("--"):
+                raise ConfigError(f"{flag} has no value; write {flag}=VALUE.")
+            value = words.pop(0)
+        given[flag] = value
+    return given
+
+
+def _override(config: dict[str, Any], path: str, value: Any) -> None:
+    *groups, name = path.split(".")
+    place = config
+    for depth, group in enumerate(groups):
+        _require(place, group, ".".join(groups[: depth + 1]))
+        place = place[group]
+    _require(place, name, path)
+    if isinstance(place[name], dict):
+        raise ConfigError(f"--config.{path} is a group of fields; set one of: {', '.join(sorted(place[name]))}.")
+    place[name] = value
+
+
+def _require(place: Any, name: str, path: str) -> None:
+    if not isinstance(place, dict) or name not in place:
+        known = place if isinstance(place, dict) else ()
+        raise ConfigError(f"config has no field {path!r}; {did_you_mean(name, known)}.")

@@ -1,0 +1,146 @@
+"""The whole config of a run: a frozen dataclass at the boundary, an ml_collections ConfigDict outside."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from repcon_jax.data import DataConfig
+from repcon_jax.errors import ConfigError, check_range, did_you_mean
+from repcon_jax.models import ENCODERS, HEADS
+from repcon_jax.objectives import OBJECTIVES
+from repcon_jax.probing import ProbeConfig
+from repcon_jax.registry import Registry
+from repcon_jax.schema import Choice, to_dataclass, to_dict
+from repcon_jax.training.checkpoints import CheckpointConfig
+from repcon_jax.training.durations import parse_duration
+from repcon_jax.training.optimisers import OptimiserConfig
+
+_REGISTRIES: dict[str, Registry] = {"encoder": ENCODERS, "head": HEADS, "objective": OBJECTIVES}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentConfig:
+    """One run, complete.
+
+    Args:
+        title: one line for the report.
+        encoder: name and options, see ``repcon_jax.models.ENCODERS``.
+        head: likewise, see ``repcon_jax.models.HEADS``.
+        objective: likewise, see ``repcon_jax.objectives.OBJECTIVES``.
+        data: what is trained on.
+        optimiser: how.
+        probe: how representations are judged.
+        checkpoint: what is saved.
+        seed: of everything random; every stream is derived from it.
+        num_seeds: how many members, with seeds ``seed``, ``seed + 1``, ...
+        batch_size: examples per step.
+        drop_last: whether an epoch ends before its incomplete batch.
+        duration: length of the run in steps, examples or epochs.
+        log_every: duration between logged rows, each the mean over its steps.
+    """
+
+    title: str
+    encoder: Choice
+    head: Choice
+    objective: Choice
+    data: DataConfig
+    optimiser: OptimiserConfig = dataclasses.field(default_factory=OptimiserConfig)
+    probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
+    checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
+    seed: int = 0
+    num_seeds: int = 1
+    batch_size: int = 256
+    drop_last: bool = True
+    duration: str = "100 epochs"
+    log_every: str = "50 steps"
+
+    def __post_init__(self) -> None:
+        """Checks ranges, names and options of everything that can be checked without data."""
+        check_range("seed", self.seed, 0, 2**31 - 1)
+        check_range("num_seeds", self.num_seeds, 1)
+        check_range("batch_size", self.batch_size, 1)
+        check_range("checkpoint.keep_last", self.checkpoint.keep_last, 1)
+        for field in ("duration", "log_every", "probe.every", "checkpoint.every"):
+            value = self
+            for name in field.split("."):
+                value = getattr(value, name)
+            parse_duration(value, field)
+        for field, registry in _REGISTRIES.items():
+            choice = getattr(self, field)
+            registry.check(choice.name, choice.options)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of all members."""
+        return tuple(range(self.seed, self.seed + self.num_seeds))
+
+
+def with_options(registry: Registry, name: str, **options: Any) -> Choice:
+    """A choice with every option of builder ``name``, so that each can be overridden on the command line.
+
+    Raises:
+        ConfigError: the name or an option does not exist.
+    """
+    registry.check(name, options)
+    return Choice(name, {**registry.options(name), **options})
+
+
+def parse_config(values: Mapping[str, Any]) -> ExperimentConfig:
+    """The frozen config from nested plain values, such as ``ConfigDict.to_dict()`` or a reloaded ``config.json``.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type or a value out of range.
+    """
+    return to_dataclass(ExperimentConfig, values)
+
+
+def plain_config(config: ExperimentConfig) -> dict[str, Any]:
+    """Nested dicts, tuples and scalars; ``parse_config`` is its inverse."""
+    return to_dict(config)
+
+
+def differing_fields(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the fields in which two plain configs differ, tuples and lists being the same.
+
+    >>> differing_fields({"a": 1, "b": {"c": (1,)}}, {"a": 2, "b": {"c": [1]}})
+    ['a']
+    """
+    names = []
+    for key in sorted({*first, *second}):
+        a, b = first.get(key), second.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            names += differing_fields(a, b, f"{prefix}{key}.")
+        elif _listed(a) != _listed(b) or (key in first) != (key in second):
+            names.append(f"{prefix}{key}")
+    return names
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def split_arguments(text: str | None, groups: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, str]) -> dict:
+    """Reads a config file's argument, such as ``cifar10,vgg11``: at most one name of each group, in any order.
+
+    Args:
+        text: what stands after the colon of ``--config FILE:ARG``.
+        groups: for every group, such as ``data`` and ``encoder``, its names and what they stand for.
+        defaults: the name taken from a group that the argument does not mention.
+    Returns:
+        For every group the name chosen.
+    Raises:
+        ConfigError: a name belongs to no group, or two to the same.
+
+    >>> split_arguments("b", {"data": {"a": 1, "b": 2}}, {"data": "a"})
+    {'data': 'b'}
+    """
+    chosen: dict[str, str] = {}
+    for word in filter(None, (w.strip() for w in (text or "").split(","))):
+        group = next((g for g, names in groups.items() if word in names), None)
+        if group is None:
+            known = [name for names in groups.values() for name in names]
+            raise ConfigError(f"config argument {word!r} does not exist; {did_you_mean(word, known)}.")
+        if group in chosen:
+            raise ConfigError(f"config argument names two of {group}: {chosen[group]!r} and {word!r}; keep one.")
+        chosen[group] = word
+    return {**defaults, **chosen}

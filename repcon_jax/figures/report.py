@@ -1,0 +1,79 @@
+"""``report.md``: a run's numbers and pictures on one page."""
+
+import json
+import pathlib
+from typing import Any
+
+from repcon_jax.config import ExperimentConfig, plain_config
+
+
+def results_table(results: dict[str, Any]) -> str:
+    """The final probe accuracies in percent, mean and standard deviation over seeds, as a Markdown table."""
+    if not results["probe"]:
+        return "No probes were asked for."
+    probes = list(next(iter(results["probe"].values())))
+    lines = [["representation", *probes], ["---", *("---:" for _ in probes)]]
+    for encoder, scores in results["probe"].items():
+        lines.append([encoder, *(_percent(scores[probe]) for probe in probes)])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines)
+
+
+def write_report(workdir: pathlib.Path, config: ExperimentConfig, results: dict[str, Any]) -> pathlib.Path:
+    """Writes ``report.md``.
+
+    Args:
+        workdir: with ``environment.json`` and ``figures/``.
+        config: of the run.
+        results: of the run.
+    Returns:
+        Path of the report.
+    """
+    environment = json.loads((workdir / "environment.json").read_text())
+    seeds = ", ".join(str(seed) for seed in results["seeds"])
+    count = len(results["seeds"])
+    spread = f"mean ± standard deviation over {count} seeds" if count > 1 else "one seed, so no spread"
+    sections = [
+        f"# {config.title}",
+        f"{config.encoder.name} on {config.data.name}, {results['steps']} steps of {config.batch_size} images, "
+        f"seeds {seeds}.",
+        "## Probes",
+        f"Test accuracy in percent ({spread}). `linear` is the paper's probe, 10 epochs of AdamW on features as they "
+        "are, which rewards well-scaled features; `linear_tuned` is standardised and converged, which does not; "
+        "`knn` is the vote of the nearest neighbours.",
+        results_table(results),
+        _pictures(workdir),
+        "## Other numbers",
+        _numbers(results),
+        "## How it was made",
+        f"Commit {environment['commit']}, JAX {environment['packages']['jax']}, Python {environment['python']}, "
+        f"{len(environment['devices'])} x {environment['devices'][0]} ({environment['cpu_count']} CPU cores).",
+        "```\n" + " ".join(environment["starts"][-1]["command"]) + "\n```",
+        "<details><summary>config.json</summary>\n\n```json\n"
+        + json.dumps(plain_config(config), indent=2)
+        + "\n```\n\n</details>",
+    ]
+    path = workdir / "report.md"
+    temporary = workdir / ".report.md"
+    temporary.write_text("\n\n".join(section for section in sections if section) + "\n")
+    temporary.replace(path)
+    return path
+
+
+def _percent(score: dict[str, Any]) -> str:
+    spread = "" if score["std"] is None else f" ± {100 * score['std']:.2f}"
+    return f"{100 * score['mean']:.2f}{spread}"
+
+
+def _pictures(workdir: pathlib.Path) -> str:
+    pictures = sorted((workdir / "figures").glob("*.png"), key=lambda p: ("probing", "objective").count(p.stem) == 0)
+    return "\n\n".join(f"![{picture.stem}](figures/{picture.name})" for picture in pictures)
+
+
+def _numbers(results: dict[str, Any]) -> str:
+    lines = ["| number | mean | std |", "| --- | ---: | ---: |"]
+    for group, where in (("train", "last epoch"), ("test", "test set"), ("distance", "end")):
+        for name, score in results[group].items():
+            std = "" if score["std"] is None else f"{score['std']:.3g}"
+            lines.append(f"| {name.replace('_', ' ')} ({where}) | {score['mean']:.5g} | {std} |")
+    return "\n".join(lines)
