@@ -74,8 +74,7 @@ def gather(images: Num[AnyArray, "n *shape"], indices: Int[AnyArray, "*b"]) -> N
 
 def to_float(images: UInt8[AnyArray, "*b h w c"] | Float[AnyArray, "*b h w c"]) -> Float32[Array, "*b h w c"]:
     """uint8 pixels divided by 255; float images, already in [0, 1], as float32."""
-    scale = 1 / 255 if images.dtype == jnp.uint8 else 1.0
-    return jnp.asarray(images, jnp.float32) * scale
+    return jnp.asarray(images, jnp.float32) / (255 if images.dtype == jnp.uint8 else 1)
 
 
 def normalise(

@@ -78,4 +78,6 @@ def _checked(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     for option, default in AUGMENTATIONS.options(name).items():
         if default is inspect.Parameter.empty and option not in options:
             raise ConfigError(f"{name} needs the option {option!r}; write it as '{name}({option}=...)'.")
+        if isinstance(default, float) and type(options.get(option)) is int:
+            options[option] = float(options[option])
     return name, options

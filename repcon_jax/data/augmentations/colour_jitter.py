@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, chance, check_option
+from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, check_option
 from repcon_jax.data.colours import luminance, shift_hue
 from repcon_jax.random import Key
 
@@ -35,25 +35,26 @@ def colour_jitter(
     check_option("colour_jitter.probability", probability, 0, 1)
 
     def augment(key: Key, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        keys = jax.random.split(key, 5)
+        draws = jax.random.uniform(key, (5, len(images), 1, 1, 1))
         jittered = images
         if brightness:
-            jittered = _blend(jittered, jnp.zeros(()), _factor(keys[0], brightness, images))
+            jittered = _blend(jittered, jnp.zeros(()), _factor(draws[0], brightness))
         if contrast:
             mean = luminance(jittered.mean((1, 2), keepdims=True))
-            jittered = _blend(jittered, mean, _factor(keys[1], contrast, images))
+            jittered = _blend(jittered, mean, _factor(draws[1], contrast))
         if saturation and images.shape[-1] == 3:
-            jittered = _blend(jittered, luminance(jittered), _factor(keys[2], saturation, images))
+            jittered = _blend(jittered, luminance(jittered), _factor(draws[2], saturation))
         if hue and images.shape[-1] == 3:
-            turns = jax.random.uniform(keys[3], (len(images), 1, 1), minval=-hue, maxval=hue)
-            jittered = shift_hue(jittered, turns)
-        return jnp.where(chance(keys[4], probability, images), jittered, images)
+            jittered = shift_hue(jittered, hue * (2.0 * draws[3, ..., 0] - 1.0))
+        return jnp.where(draws[4] < probability, jittered, images)
 
     return augment
 
 
-def _factor(key: Key, strength: float, images: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 1"]:
-    return jax.random.uniform(key, (len(images), 1, 1, 1), minval=max(0.0, 1.0 - strength), maxval=1.0 + strength)
+def _factor(draws: Float[Array, "b 1 1 1"], strength: float) -> Float[Array, "b 1 1 1"]:
+    """Uniform in [max(0, 1 - strength), 1 + strength] as ``draws`` is in [0, 1)."""
+    low = max(0.0, 1.0 - strength)
+    return low + (1.0 + strength - low) * draws
 
 
 def _blend(images: Float[Array, "b h w c"], other: Array, factor: Float[Array, "b 1 1 1"]) -> Float[Array, "b h w c"]:

@@ -47,16 +47,15 @@ def random_resized_crop(
 
     def augment(key: Key, images: Float[Array, "b h w c"]) -> Float[Array, "b s s c"]:
         b, height, width, _ = images.shape
-        keys = jax.random.split(key, 4)
-        area = height * width * jax.random.uniform(keys[0], (b, _TRIES), minval=min_scale, maxval=max_scale)
-        bounds = jnp.log(jnp.array([min_ratio, max_ratio]))
-        ratio = jnp.exp(jax.random.uniform(keys[1], (b, _TRIES), minval=bounds[0], maxval=bounds[1]))
+        draws = jax.random.uniform(key, (b, 2 * _TRIES + 2))
+        area = height * width * (min_scale + (max_scale - min_scale) * draws[:, :_TRIES])
+        ratio = min_ratio * (max_ratio / min_ratio) ** draws[:, _TRIES:-2]
         crop_height, crop_width, fits = _first_that_fits(area, ratio, height, width)
         largest_height, largest_width = _largest(height, width, min_ratio, max_ratio)
         crop_height = jnp.where(fits, crop_height, largest_height)
         crop_width = jnp.where(fits, crop_width, largest_width)
-        top = _start(keys[2], height - crop_height, fits)
-        left = _start(keys[3], width - crop_width, fits)
+        top = _start(draws[:, -2], height - crop_height, fits)
+        left = _start(draws[:, -1], width - crop_width, fits)
         rows = resampling_weights(height, size, top, crop_height, antialias)
         columns = resampling_weights(width, size, left, crop_width, antialias)
         return resample(images, rows, columns)
@@ -82,7 +81,7 @@ def _largest(height: int, width: int, min_ratio: float, max_ratio: float) -> tup
     return height, width
 
 
-def _start(key: Key, room: Float[Array, " b"], fits: Array) -> Float[Array, " b"]:
-    """A uniform whole number from 0 to ``room``; the middle for the fallback."""
-    draw = jnp.floor(jax.random.uniform(key, room.shape) * (room + 1))
-    return jnp.where(fits, jnp.minimum(draw, room), jnp.round(room / 2))
+def _start(draw: Array, room: Array, fits: Array) -> Array:
+    """A whole number from 0 to ``room``, uniform as ``draw`` is in [0, 1); the middle for the fallback."""
+    # Rounding may carry draw (room + 1) up to room + 1 itself.
+    return jnp.where(fits, jnp.minimum(jnp.floor(draw * (room + 1)), room), jnp.round(room / 2))
