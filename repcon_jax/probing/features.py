@@ -1,0 +1,82 @@
+"""From images to the features that are probed."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from repcon_jax.typing import ModelState, Params
+
+Images = UInt8[Array | np.ndarray, "examples height width channels"]
+ApplyFunction = Callable[..., tuple[Array, ModelState]]
+
+
+def extract_features(
+    apply_fn: ApplyFunction,
+    params: Params,
+    model_state: ModelState,
+    images: Images,
+    mean: Sequence[float],
+    std: Sequence[float],
+    batch_size: int = 256,
+) -> Float[Array, "examples features"]:
+    """Features of every image, in evaluation mode and float32.
+
+    The last batch is filled up with its own first image and the surplus is cut off: one program serves all batches,
+    and every image counts exactly once.
+
+    Args:
+        apply_fn: ``apply_fn(params, model_state, images, train) -> (features, model_state)`` on normalised float
+            images; pass the same function object every time, it is compiled once per object and shape.
+        params, model_state: of the encoder.
+        images: uint8 [examples, height, width, channels], on the host or the device.
+        mean, std: per channel, of images scaled to [0, 1].
+        batch_size: images per call.
+    Returns:
+        [examples, features]; features with more axes are flattened.
+    """
+    batch_size = min(batch_size, images.shape[0])
+    mean, std = jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
+    parts = []
+    # A Python loop and not lax.scan, inside of which XLA's convolutions on CPU are an order of magnitude slower.
+    for begin in range(0, images.shape[0], batch_size):
+        batch = images[begin : begin + batch_size]
+        size = batch.shape[0]
+        if size < batch_size:
+            batch = np.asarray(batch)[np.arange(batch_size) % size]
+        parts.append(_features_of_batch(apply_fn, params, model_state, batch, mean, std)[:size])
+    return jnp.concatenate(parts)
+
+
+def pixel_features(images: Images, mean: Sequence[float], std: Sequence[float]) -> Float[Array, "examples features"]:
+    """The raw input as features: normalised per channel and flattened, [examples, height * width * channels].
+
+    >>> pixel_features(np.full((2, 1, 1, 3), 255, np.uint8), (0.5, 0.5, 0.5), (0.5, 0.25, 0.5)).tolist()
+    [[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]
+    """
+    normalised = _normalise(jnp.asarray(images), jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))
+    return normalised.reshape(normalised.shape[0], -1)
+
+
+@partial(jax.jit, static_argnums=0)
+def _features_of_batch(
+    apply_fn: ApplyFunction,
+    params: Params,
+    model_state: ModelState,
+    images: UInt8[Array, "batch height width channels"],
+    mean: Float[Array, "channels"],
+    std: Float[Array, "channels"],
+) -> Float[Array, "batch features"]:
+    features, _ = apply_fn(params, model_state, _normalise(images, mean, std), False)
+    return features.reshape(features.shape[0], -1).astype(jnp.float32)
+
+
+def _normalise(
+    images: UInt8[Array, "batch height width channels"],
+    mean: Float[Array, "channels"],
+    std: Float[Array, "channels"],
+) -> Float[Array, "batch height width channels"]:
+    return (images.astype(jnp.float32) / 255.0 - mean) / std

@@ -1,0 +1,1 @@
+"""One file per probe; the registry imports them all."""

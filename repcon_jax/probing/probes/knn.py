@@ -1,0 +1,84 @@
+"""The k-nearest-neighbours probe: what do the nearest training examples say?"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from repcon_jax.errors import ConfigError
+from repcon_jax.probing.base import PROBES, Details, Probe
+from repcon_jax.typing import Key
+
+
+@PROBES.register("knn")
+def knn(*, neighbours: int = 20, chunk_size: int = 256) -> Probe:
+    """Majority vote of the nearest training examples in Euclidean distance, every vote equal.
+
+    Args:
+        neighbours: k; 20 in the paper.
+        chunk_size: test examples whose distances are held at once; memory is chunk_size * training examples * 4 bytes.
+    Raises:
+        ConfigError: by the probe, where there are fewer than k training examples.
+
+    Source: arXiv 2302.12091, tables 3 and 4.
+    """
+
+    def probe(
+        train_features: Float[Array, "train features"],
+        train_labels: Int[Array, "train"],
+        test_features: Float[Array, "test features"],
+        test_labels: Int[Array, "test"],
+        num_classes: int,
+        key: Key,
+    ) -> tuple[Float[Array, ""], Details]:
+        if not 1 <= neighbours <= train_labels.shape[0]:
+            raise ConfigError(
+                f"probe.neighbours is {neighbours} but must lie in [1, {train_labels.shape[0]}], the size of the "
+                "probe's training set; take fewer neighbours or more training examples."
+            )
+        predictions = predict_by_neighbours(
+            train_features, train_labels, test_features, neighbours, num_classes, chunk_size
+        )
+        return jnp.mean((predictions == test_labels).astype(jnp.float32)), {}
+
+    return probe
+
+
+@partial(jax.jit, static_argnames=("neighbours", "num_classes", "chunk_size"))
+def predict_by_neighbours(
+    train_features: Float[Array, "train features"],
+    train_labels: Int[Array, "train"],
+    test_features: Float[Array, "test features"],
+    neighbours: int,
+    num_classes: int,
+    chunk_size: int = 256,
+) -> Int[Array, "test"]:
+    """The class with most votes among the nearest training examples.
+
+    Of equally distant examples the first ones vote, and of classes with equally many votes the smallest wins.
+
+    Args:
+        train_features, train_labels: [train, features] and [train].
+        test_features: [test, features].
+        neighbours: k, at most the number of training examples.
+        num_classes: labels lie in 0 .. num_classes - 1.
+        chunk_size: test examples that are treated at once.
+    Returns:
+        The predicted classes, [test].
+    """
+    # ||a - b||^2 = ||a||^2 - 2ab + ||b||^2 cancels badly far from the origin. A training example as the new origin,
+    # rather than the mean, leaves whole numbers whole, and their distances exact.
+    squared_spread = jnp.sum(jnp.square(train_features - jnp.mean(train_features, axis=0)), axis=1)
+    origin = train_features[jnp.argmin(squared_spread)]
+    train = train_features - origin
+    squared_norms = jnp.sum(jnp.square(train), axis=1)
+
+    def predict(test: Float[Array, "features"]) -> Int[Array, ""]:
+        # The test example's own norm is the same for all neighbours.
+        distances = squared_norms - 2.0 * jnp.dot(train, test - origin, precision=jax.lax.Precision.HIGHEST)
+        _, nearest = jax.lax.top_k(-distances, neighbours)
+        votes = jnp.sum(jax.nn.one_hot(train_labels[nearest], num_classes, dtype=jnp.int32), axis=0)
+        return jnp.argmax(votes)
+
+    return jax.lax.map(predict, test_features, batch_size=chunk_size)

@@ -1,0 +1,89 @@
+"""All probes in one call: results as plain numbers, and clear sentences for what does not fit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from repcon_jax.errors import ConfigError, DataError
+from repcon_jax.probing import PROBES, ProbeConfig, run_probes
+
+KEY = jax.random.key(0)
+
+
+def test_every_registered_probe_reads_separable_classes(blobs):
+    probes = tuple(
+        (name, {"epochs": 30, "batch_size": 10, "learning_rate": 1e-2} if name == "linear" else {})
+        for name in PROBES.names()
+    )
+    results = run_probes(probes, *blobs, 3, KEY)
+    assert set(results) == {"linear", "linear_tuned", "knn"}
+    for result in results.values():
+        assert result["accuracy"] > 0.9
+        assert result["finite"]
+        assert all(isinstance(value, (bool, int, float)) for value in result.values())
+
+
+def test_result_is_a_function_of_the_key_and_not_of_the_other_probes(blobs):
+    alone = run_probes(("linear",), *blobs, 3, KEY)
+    together = run_probes(("knn", "linear"), *blobs, 3, KEY)
+    assert alone["linear"] == together["linear"]
+
+
+def test_host_arrays_of_other_types_are_taken(blobs):
+    features, labels = np.asarray(blobs[0], np.float64), np.asarray(blobs[1], np.int64)
+    assert run_probes((("knn", {"neighbours": 1}),), features, labels, features, labels, 3, KEY)["knn"]["accuracy"] == 1
+
+
+def test_training_set_is_capped_in_proportion(blobs):
+    options = (("knn", {"neighbours": 30}),)
+    assert run_probes(options, *blobs, 3, KEY, train_size=30)["knn"]["accuracy"] < 0.6
+    assert run_probes(options, *blobs, 3, KEY, train_size=1000) == run_probes(options, *blobs, 3, KEY)
+
+
+@pytest.mark.parametrize("value", [jnp.nan, jnp.inf, 1e30])
+def test_exploded_features_count_as_a_constant_answer(blobs, value):
+    train, train_labels, test, test_labels = blobs
+    results = run_probes(("linear", "knn"), train.at[3, 1].set(value), train_labels, test, test_labels, 3, KEY)
+    frequent = int(jnp.argmax(jnp.bincount(train_labels)))
+    expected = {"accuracy": pytest.approx(float(jnp.mean(test_labels == frequent))), "finite": False}
+    assert results == {"linear": expected, "knn": expected}
+
+
+def test_collapsed_features_give_the_accuracy_of_one_class(blobs):
+    _, train_labels, _, test_labels = blobs
+    train, test = jnp.full((90, 4), 0.1), jnp.full((45, 4), 0.1)
+    shares = jnp.bincount(test_labels, length=3) / 45
+    for result in run_probes(ProbeConfig().specs(), train, train_labels, test, test_labels, 3, KEY).values():
+        assert jnp.min(jnp.abs(shares - result["accuracy"])) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda x, y, t, z: (x, y[1:], t, z), "train has 90 feature vectors and 89 labels"),
+        (lambda x, y, t, z: (x, y, t[:0], z[:0]), "test has 0 feature vectors"),
+        (lambda x, y, t, z: (x, y, t[:, 1:], z), "train features have size 4 and test features 3"),
+        (lambda x, y, t, z: (x, y + 1, t, z), r"train labels span 1 to 3 but must lie in \[0, 2\]"),
+        (lambda x, y, t, z: (x, y, t, z - 1), "test labels span -1 to 1"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_sentence(blobs, change, sentence):
+    with pytest.raises(DataError, match=sentence):
+        run_probes(("knn",), *change(*blobs), 3, KEY)
+
+
+def test_config_names_what_is_wrong():
+    with pytest.raises(ConfigError, match="did you mean 'knn'"):
+        ProbeConfig(probes=("kn",))
+    with pytest.raises(ConfigError, match=r"probing\.knn_neighbours is 0"):
+        ProbeConfig(knn_neighbours=0)
+    with pytest.raises(ConfigError, match=r"probing\.train_size is 1"):
+        ProbeConfig(train_size=1)
+
+
+def test_specs_of_the_config_fit_the_probes():
+    for name, options in ProbeConfig().specs():
+        PROBES.check(name, options)
+        # The config's defaults are the probes' own.
+        assert options.items() <= PROBES.options(name).items()
