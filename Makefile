@@ -1,0 +1,32 @@
+# Two commands: `make quickstart` and `make test`. PYTHON chooses the interpreter (3.11 or newer).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+REQUIREMENTS ?= requirements-lock.txt
+QUICKSTART_WORKDIR ?= runs/quickstart
+QUICKSTART_FLAGS ?=
+
+.PHONY: quickstart test lint install clean
+
+quickstart: $(VENV)/.installed
+	$(BIN)/python -m repcon_jax --config configs/quickstart.py --workdir $(QUICKSTART_WORKDIR) $(QUICKSTART_FLAGS)
+
+test: $(VENV)/.installed lint
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements-lock.txt requirements.txt requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer was found; install one or give PYTHON=..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
