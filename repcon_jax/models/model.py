@@ -155,8 +155,8 @@ class _PairInit:
 
     def __call__(self, key: Key, inputs: Array) -> tuple[Params, ModelState]:
         params, state = self.encoder.init(stream(key, "encoder"), inputs)
-        embedding = self.encoder.apply(params, state, inputs[:1])[0]
-        head_params, head_state = self.head.init(stream(key, "head"), embedding)
+        embedding = jax.eval_shape(self.encoder.apply, params, state, inputs[:1])[0]
+        head_params, head_state = self.head.init(stream(key, "head"), jnp.zeros(embedding.shape, embedding.dtype))
         return {"encoder": params, "head": head_params}, {"encoder": state, "head": head_state}
 
 

@@ -18,9 +18,9 @@ METHODS = ["im2col", "shifted"]
 
 
 def _operands(height, width, kernel_height, kernel_width, channels=3, features=2):
-    keys = jax.random.split(jax.random.key(height * 100 + width))
-    images = jax.random.normal(keys[0], (2, height, width, channels))
-    return images, jax.random.normal(keys[1], (kernel_height, kernel_width, channels, features))
+    draw = np.random.default_rng(height * 100 + width)
+    shapes = (2, height, width, channels), (kernel_height, kernel_width, channels, features)
+    return tuple(jnp.asarray(draw.normal(size=shape), jnp.float32) for shape in shapes)
 
 
 @st.composite
@@ -33,7 +33,7 @@ def convolutions(draw):
     return size, kernel, strides, padding
 
 
-@settings(max_examples=16, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(case=convolutions())
 def test_values_and_derivatives_equal_the_library_convolution(case):
     size, kernel, strides, padding = case

@@ -1,0 +1,208 @@
+"""Encoders: Table 5's parameter counts, forward passes written again from the papers, and identities."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from scipy.special import erf
+
+from repcon_jax.models import ENCODERS, create_encoder, embedding_size, parameter_count
+from repcon_jax.models.normalisation import Normalisation
+
+KEY = jax.random.key(0)
+IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(2, 16, 16, 3)), jnp.float32)
+TIED = {"tied": True, "patch_size": 16}
+TABLE_5 = {
+    "vgg11": ({}, 9_220_480),
+    "vgg13": ({}, 9_404_992),
+    "vgg16": ({}, 14_714_688),
+    "vgg19": ({}, 20_024_384),
+    "resnet20": ({}, 271_824),
+    "resnet56": ({}, 855_120),
+    "resnet18": ({}, 11_168_832),
+    "resnet34": ({}, 21_276_992),
+    "resnet50": ({}, 23_500_352),
+    "vit_tiny": (TIED, 594_048),
+    "vit_small": (TIED, 2_072_832),
+    "vit_medium": (TIED, 3_550_208),
+    "vit_base": (TIED, 7_684_608),
+}
+
+
+def _shapes(name, image_shape=(32, 32, 3), **options):
+    encoder = create_encoder(name, **options)
+    return jax.eval_shape(encoder.init, KEY, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
+
+
+def _run(name, images=IMAGES, intermediates=False, **options):
+    """Parameters drawn at random everywhere, biases and scales too, and the output for them."""
+    encoder = create_encoder(name, **options)
+    draw = np.random.default_rng(1)
+    params, state = jax.tree.map(
+        lambda leaf: jnp.asarray(draw.uniform(0.1, 0.4, leaf.shape) * draw.choice([-1, 1], leaf.shape), jnp.float32),
+        jax.eval_shape(encoder.init, KEY, images),
+    )
+    state = jax.tree.map(jnp.abs, state)
+    output = jax.jit(encoder.apply, static_argnums=(3, 4))(params, state, images, False, intermediates)
+    return params, state, output[0] if not intermediates else output[2]
+
+
+@pytest.mark.parametrize("name", TABLE_5)
+def test_parameter_counts_are_those_of_table_5(name):
+    options, count = TABLE_5[name]
+    assert parameter_count(_shapes(name, **options)[0]) == count
+
+
+@pytest.mark.parametrize(("options", "count"), [({}, 5_379_264), ({"tied": True}, 485_760)])
+def test_vit_tiny_counts_at_patch_size_8(options, count):
+    assert parameter_count(_shapes("vit_tiny", **options)[0]) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("vgg19", 512), ("resnet18", 512), ("resnet50", 2048), ("resnet56", 64), ("vit_base", 768)]
+)
+def test_embedding_sizes(name, size):
+    assert embedding_size(create_encoder(name), (32, 32, 3)) == size
+
+
+@pytest.mark.parametrize("normalisation", Normalisation.__args__)
+@pytest.mark.parametrize("name", ["vgg11", "resnet18", "resnet50", "convnet"])
+def test_every_normalisation_builds(name, normalisation):
+    params, state = _shapes(name, normalisation=normalisation)
+    assert bool(jax.tree.leaves(state)) == (normalisation == "batch")
+    plain = parameter_count(_shapes(name, normalisation="none")[0])
+    assert (parameter_count(params) > plain) == (normalisation != "none")
+
+
+def _conv(x, layer, stride=1):
+    kernel = layer["kernel"]
+    pad = [(kernel.shape[0] // 2, kernel.shape[0] // 2)] * 2
+    out = lax.conv_general_dilated(x, kernel, (stride, stride), pad, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return out + layer.get("bias", 0)
+
+
+def _pool(x, window, pad):
+    around = ((0, 0), (pad, pad), (pad, pad), (0, 0))
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, window, window, 1), (1, 2, 2, 1), around)
+
+
+def _norm(x, layer, state):
+    return (x - state["mean"]) / np.sqrt(state["var"] + 1e-5) * layer["scale"] + layer["bias"]
+
+
+def test_vgg_equals_its_table():
+    params, state, output = _run("vgg11", width=4 / 64, num_stages=4, normalisation="batch")
+    x = IMAGES
+    for stage, depth in enumerate((1, 1, 2, 2), 1):
+        layers, stats = params[f"stage{stage}"], state[f"stage{stage}"]
+        for i in range(1, depth + 1):
+            x = jnp.maximum(_norm(_conv(x, layers[f"conv{i}"]), layers[f"norm{i}"], stats[f"norm{i}"]), 0)
+        x = _pool(x, 2, 0)
+    np.testing.assert_allclose(output, x.reshape(2, -1), rtol=1e-3, atol=1e-3 * np.abs(x).max())
+
+
+@pytest.mark.parametrize(("name", "kernels"), [("resnet20", (3, 3)), ("resnet50", (1, 3, 1))])
+def test_resnet_stage_equals_its_definition(name, kernels):
+    params, state, features = _run(name, intermediates=True, width=0.0625 * 2, stem="imagenet")
+
+    def conv_norm(x, layer, stats, stride=1):
+        return _norm(_conv(x, layer["conv"], stride), layer["norm"], stats["norm"])
+
+    x = _pool(jnp.maximum(conv_norm(IMAGES, params["stem"], state["stem"], 2), 0), 3, 1)
+    np.testing.assert_allclose(features["stem"], x, rtol=1e-3, atol=1e-4)
+    x, block, stats = features["stage1.block3"], params["stage2"]["block1"], state["stage2"]["block1"]
+    shortcut = conv_norm(x, block["shortcut"], stats["shortcut"], 2)
+    for i, kernel in enumerate(kernels, 1):
+        assert block[f"layer{i}"]["conv"]["kernel"].shape[:2] == (kernel, kernel)
+        # The stride is on the first 3x3 convolution, as in torchvision.
+        x = conv_norm(x, block[f"layer{i}"], stats[f"layer{i}"], 2 if i == kernels.index(3) + 1 else 1)
+        x = jnp.maximum(x, 0) if i < len(kernels) else x
+    expected = jnp.maximum(x + shortcut, 0)
+    np.testing.assert_allclose(features["stage2.block1"], expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    last = list(features)[-2]
+    np.testing.assert_allclose(features["embedding"], features[last].mean((1, 2)), rtol=1e-5)
+
+
+def test_mlp_equals_its_formula():
+    params, _, output = _run("mlp", images=IMAGES[:, :2, :2], widths=(5, 4))
+    x = IMAGES[:, :2, :2].reshape(2, -1)
+    for layer in ("linear1", "linear2"):
+        x = np.asarray(x @ params[layer]["kernel"] + params[layer]["bias"])
+        x = x * 0.5 * (1 + erf(x / np.sqrt(2)))
+    np.testing.assert_allclose(output, x, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("vgg11", {"num_stages": 4, "width": 0.0625}), ("resnet20", {"width": 0.25})],
+)
+def test_fresh_networks_of_relu_are_positively_homogeneous(name, options):
+    # Biases are zero, and batch norm with fresh statistics is division by a constant.
+    encoder = create_encoder(name, **options)
+    params, state = jax.jit(encoder.init)(KEY, IMAGES)
+    apply = jax.jit(encoder.apply)
+    once, thrice = (apply(params, state, factor * IMAGES)[0] for factor in (1, 3))
+    np.testing.assert_allclose(thrice, 3 * once, rtol=1e-3, atol=1e-4 * np.abs(thrice).max())
+
+
+@pytest.fixture(scope="module")
+def vit():
+    encoder = create_encoder("vit_tiny", depth=2)
+    params, state = jax.jit(encoder.init)(KEY, IMAGES)
+    # Tokens of the size of the patches, so that what they do to the embedding is seen.
+    params = params | {name: 50 * params[name] for name in ("class_token", "position")}
+    return params, jax.jit(lambda p, x: encoder.apply(p, state, x, False, True)[2])
+
+
+def test_vit_sees_the_order_of_patches_through_positions_only(vit):
+    params, features = vit
+    patches = IMAGES.reshape(2, 2, 8, 2, 8, 3)
+    reversed_patches = patches[:, ::-1, :, ::-1].reshape(IMAGES.shape)
+    plain = params | {"position": 0 * params["position"]}
+
+    def embed(p, x):
+        return np.asarray(features(p, x)["embedding"])
+
+    np.testing.assert_allclose(embed(plain, IMAGES), embed(plain, reversed_patches), atol=1e-4)
+    assert np.abs(embed(params, IMAGES) - embed(params, reversed_patches)).max() > 1e-3
+    # Attention joins tokens: the class token, the only one that is read, sees the image.
+    assert np.abs(embed(plain, IMAGES) - embed(plain, IMAGES[::-1])).max() > 1e-3
+
+
+def test_tied_vit_equals_an_untied_one_with_equal_blocks(vit):
+    params, features = vit
+    equal = params | {"block2": params["block1"]}
+    tied = {key: value for key, value in params.items() if key not in ("block1", "block2")}
+    tied["block"] = params["block1"]
+    encoder = create_encoder("vit_tiny", depth=2, tied=True)
+    embedding, _ = jax.jit(encoder.apply)(tied, {}, IMAGES)
+    np.testing.assert_allclose(embedding, features(equal, IMAGES)["embedding"], atol=1e-5)
+
+
+def test_vit_block_equals_its_formula(vit):
+    params, features = vit[0], vit[1](vit[0], IMAGES)
+    block, x = jax.tree.map(np.asarray, params["block1"]), np.asarray(features["tokens"])
+
+    def norm(x, layer):
+        return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6) * layer["scale"] + layer[
+            "bias"
+        ]
+
+    def linear(x, layer):
+        return x @ layer["kernel"] + layer["bias"]
+
+    joined = linear(norm(x, block["norm1"]), block["attention"]["query_key_value"]).reshape(2, 5, 3, 3, 64)
+    query, key, value = joined[:, :, 0], joined[:, :, 1], joined[:, :, 2]
+    weights = np.exp(np.einsum("bthd,bshd->bhts", query, key) / np.sqrt(64))
+    weights /= weights.sum(-1, keepdims=True)
+    attended = np.einsum("bhts,bshd->bthd", weights, value).reshape(x.shape)
+    x = x + linear(attended, block["attention"]["output"])
+    hidden = linear(norm(x, block["norm2"]), block["hidden"])
+    x = x + linear(hidden * 0.5 * (1 + erf(hidden / np.sqrt(2))), block["output"])
+    np.testing.assert_allclose(features["block1"], x, rtol=1e-3, atol=1e-4)
+
+
+def test_options_are_listed_with_their_defaults():
+    assert ENCODERS.options("vgg11")["normalisation"] == "none"
+    assert ENCODERS.options("resnet18") | {"normalisation": "batch", "stem": "cifar"} == ENCODERS.options("resnet18")
