@@ -25,7 +25,7 @@ def extract_features(
 ) -> Float[Array, "examples features"]:
     """Features of every image, in evaluation mode and float32.
 
-    The last batch is filled up with its own first image and the surplus is cut off: one program serves all batches,
+    The last batch is filled up with its own images again and the surplus is cut off: one program serves all batches,
     and every image counts exactly once.
 
     Args:

@@ -40,10 +40,10 @@ def test_preconditioning_saves_iterations_where_features_are_correlated_and_clas
     mixed = hidden @ jnp.diag(jnp.logspace(0, -2, 64)) @ jax.random.normal(keys[1], (64, 64))
     labels = jax.random.categorical(keys[2], hidden[:, :60:6])
     problem = zeros(64, 10), standardise(mixed, mixed)[0], labels, jnp.ones(800), 10.0
-    plain = fit_logistic_regression(*problem)
     preconditioned = fit_logistic_regression(*problem, second_moment(problem[1]))
+    plain = fit_logistic_regression(*problem, max_iterations=3 * preconditioned.iterations)
     assert bool(preconditioned.converged)
-    assert 3 * int(preconditioned.iterations) < int(plain.iterations)
+    assert not bool(plain.converged)
 
 
 def test_an_example_of_weight_zero_is_left_out(digits):
@@ -56,10 +56,10 @@ def test_an_example_of_weight_zero_is_left_out(digits):
 
 
 def test_probe_reaches_the_best_penalty_of_scikit_learn(digits):
-    accuracy, details = PROBES.build("linear_tuned", grid=(1e-3, 1e-2, 1e-1, 1.0))(*digits, 10, jax.random.key(0))
+    accuracy, details = PROBES.build("linear_tuned", grid=(1e-3, 1e-2, 1e-1))(*digits, 10, jax.random.key(0))
     train, test = standardise(digits[0], digits[2])
     reference = max(
-        LogisticRegression(C=C, max_iter=1000).fit(train, digits[1]).score(test, digits[3]) for C in (1e-2, 1e-1, 1.0)
+        LogisticRegression(C=C, max_iter=1000).fit(train, digits[1]).score(test, digits[3]) for C in (1e-2, 1e-1)
     )
     assert details["converged"]
     assert details["C"] > 1e-3
