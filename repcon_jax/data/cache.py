@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import pathlib
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -126,14 +126,14 @@ def cached_splits(directory: pathlib.Path, name: str) -> tuple[str, ...]:
 @contextlib.contextmanager
 def _replacing(path: pathlib.Path) -> Iterator[IO[bytes]]:
     """A temporary file that takes the place of ``path`` once it is written whole."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # Not tempfile: its files are private to the user, and a cache may be shared.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(descriptor, "w+b") as file:
+        with temporary.open("w+b") as file:
             yield file
-        os.replace(temporary, path)
-    except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def through_cache(entry: Entry, decode: Callable[[], Dataset]) -> Dataset:

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+import jax
 import numpy as np
 from jaxtyping import Float32, UInt8
 
@@ -100,8 +101,8 @@ def _nearest(length: int, size: int) -> np.ndarray:
 
 def _bilinear(images: UInt8[np.ndarray, "n h w c"], size: int) -> UInt8[np.ndarray, "n s s c"]:
     n, height, width, channels = images.shape
-    rows = np.asarray(resampling_weights(height, size), np.float32)
-    columns = np.asarray(resampling_weights(width, size), np.float32)
+    weights = jax.jit(resampling_weights, static_argnums=(0, 1))
+    rows, columns = np.asarray(weights(height, size)), np.asarray(weights(width, size))
     out = np.empty((n, size, size, channels), np.uint8)
     for start in range(0, n, _BLOCK):
         block = images[start : start + _BLOCK].astype(np.float32)

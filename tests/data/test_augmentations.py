@@ -49,7 +49,7 @@ def test_range_shape_and_repeatability(name):
 def test_works_on_grey_images_and_over_keys(name):
     augment = build(name, **ALWAYS[name])
     size = ALWAYS[name].get("size", 8)
-    views = jax.vmap(augment, (0, None))(jax.random.split(KEY, 3), IMAGES[..., :1])
+    views = jax.jit(jax.vmap(augment, (0, None)))(jax.random.split(KEY, 3), IMAGES[..., :1])
     assert views.shape == (3, 16, size, size, 1)
 
 
