@@ -10,12 +10,15 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from repcon_jax.trees import norm
 from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree
 
 
 @struct.dataclass
 class TrainState:
     """Everything that changes while training; saved and restored as one tree.
+
+    Leaves are arrays, or what a tree map made of them, hence no annotation of shapes.
 
     Args:
         step: number of updates made, int32 of shape ().
@@ -26,7 +29,7 @@ class TrainState:
         carried: what the objective carries along, such as a teacher and its centre.
     """
 
-    step: Int[Array, ""]
+    step: PyTree
     params: Params
     model_state: ModelState
     opt_state: PyTree
@@ -119,7 +122,7 @@ def build_step(
         updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
         params = apply_mask(optax.apply_updates(state.params, updates), state.mask)
         carried = objective.after_step(carried, params, model_state, state.step + 1)
-        metrics = {"loss": value, "gradient_norm": optax.global_norm(gradients), **metrics}
+        metrics = {"loss": value, "gradient_norm": norm(gradients), **metrics}
         return TrainState(state.step + 1, params, model_state, opt_state, state.mask, carried), metrics
 
     return step

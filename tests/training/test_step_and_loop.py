@@ -1,0 +1,117 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import distillation, state_of, train_data
+
+from repcon_jax.errors import DivergenceError
+from repcon_jax.training.loop import Callback, build_chunk, check_finite, make_batch, train
+from repcon_jax.training.optimisers import OptimiserConfig
+from repcon_jax.training.step import apply_mask, build_step
+
+KEY = jax.random.key(0)
+
+
+def same_bits(first, second):
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in pairs)
+
+
+def run(chunk_sizes, seed=0):
+    objective, time = distillation()
+    state, optimiser = state_of(objective, time, seed=seed)
+    chunk = build_chunk(build_step(objective, optimiser), train_data(), time)
+    losses = []
+    for size in chunk_sizes:
+        state, metrics = chunk(state, jnp.int32(size), jax.random.key(seed))
+        losses.extend(np.asarray(metrics["loss"])[:size])
+    return state, losses
+
+
+def test_where_a_run_is_cut_into_chunks_changes_no_bit():
+    whole, losses = run([6, 6])
+    cut, cut_losses = run([1, 2, 3, 5, 1])
+    assert same_bits(whole, cut)
+    assert losses == cut_losses
+    assert not same_bits(whole.params, run([6, 6], seed=1)[0].params)
+
+
+def test_a_chunk_equals_its_steps_one_by_one():
+    objective, time = distillation()
+    data = train_data()
+    state, optimiser = state_of(objective, time)
+    chunk, step = build_chunk(build_step(objective, optimiser), data, time), jax.jit(build_step(objective, optimiser))
+    by_hand, _ = state_of(objective, time)
+    from repcon_jax.data import epoch_indices
+    from repcon_jax.random import stream
+
+    for i in range(8):
+        rows = epoch_indices(KEY, 48, 8, i // 6)[i % 6]
+        by_hand, _ = step(by_hand, make_batch(data, rows, stream(KEY, "augment", i)), stream(KEY, "step", i))
+    state, _ = chunk(state, jnp.int32(6), KEY)
+    state, _ = chunk(state, jnp.int32(2), KEY)
+    for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(by_hand.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_masked_weights_stay_exactly_zero_through_momentum_decay_and_batch_norm(name):
+    objective, time = distillation("50 steps", normalisation="batch")
+    config = OptimiserConfig(name, learning_rate=0.05, weight_decay=0.1, momentum=0.9)
+    state, optimiser = state_of(objective, time, config)
+    keep = jax.tree.map(lambda p: jax.random.bernoulli(KEY, 0.5, p.shape), state.params)
+
+    def density_of_zeros(mask):
+        begin = dataclasses.replace(state, params=apply_mask(state.params, keep), mask=mask)
+        # A weight with a momentum of its own is what comes back where the mask is left out.
+        chunk = build_chunk(build_step(objective, optimiser), train_data(), time)
+        end = begin
+        for _ in range(8):
+            end, _ = chunk(jax.tree.map(jnp.copy, end), jnp.int32(6), KEY)
+        zeros = jax.tree.map(lambda p, k: jnp.sum((p == 0) & ~k), end.params, keep)
+        return sum(int(z) for z in jax.tree.leaves(zeros))
+
+    masked = sum(int(jnp.sum(~k)) for k in jax.tree.leaves(keep))
+    assert density_of_zeros(keep) == masked
+    assert density_of_zeros(state.mask) < masked / 2
+
+
+def test_callbacks_come_at_the_start_the_end_and_their_multiples():
+    objective, time = distillation()
+    state, optimiser = state_of(objective, time)
+    chunk = build_chunk(build_step(objective, optimiser), train_data(), time)
+    seen, rows = [], []
+    callbacks = [
+        Callback(7, lambda s: seen.append(int(s.step)), also=(3,)),
+        Callback(0, lambda s: seen.append(-int(s.step))),
+    ]
+    final = train(state, chunk, KEY, time, callbacks, on_metrics=rows.extend)
+    assert seen == [0, 0, 3, 7, 14, 18, -18]
+    assert int(final.step) == len(rows) == 18
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_a_request_to_stop_is_heard_between_chunks():
+    objective, time = distillation("100 epochs")
+    state, optimiser = state_of(objective, time)
+    chunk = build_chunk(build_step(objective, optimiser), train_data(), time)
+    steps = []
+    state = train(
+        state,
+        chunk,
+        KEY,
+        time,
+        [],
+        on_metrics=lambda rows: steps.append(len(rows)),
+        should_stop=lambda: sum(steps) >= 3,
+    )
+    assert 3 <= int(state.step) < time.total_steps
+
+
+def test_divergence_names_the_step():
+    with pytest.raises(DivergenceError, match="became nan at step 13"):
+        check_finite([{"loss": 1.0}, {"loss": 2.0}, {"loss": float("nan")}], 10)
+    with pytest.raises(DivergenceError, match="became inf at step 1"):
+        check_finite([{"loss": float("inf")}], 0)
