@@ -76,14 +76,9 @@ def test_what_does_not_fit_is_said_in_one_sentence(blobs, change, sentence):
 def test_config_names_what_is_wrong():
     with pytest.raises(ConfigError, match="did you mean 'knn'"):
         ProbeConfig(probes=("kn",))
-    with pytest.raises(ConfigError, match=r"probing\.knn_neighbours is 0"):
-        ProbeConfig(knn_neighbours=0)
-    with pytest.raises(ConfigError, match=r"probing\.train_size is 1"):
+    with pytest.raises(ConfigError, match=r"probe\.neighbours is 0"):
+        ProbeConfig(probes=("knn(neighbours=0)",))
+    with pytest.raises(ConfigError, match="did you mean 'neighbours'"):
+        ProbeConfig(probes=("knn(neighbors=5)",))
+    with pytest.raises(ConfigError, match=r"probe\.train_size is 1"):
         ProbeConfig(train_size=1)
-
-
-def test_specs_of_the_config_fit_the_probes():
-    for name, options in ProbeConfig().specs():
-        PROBES.check(name, options)
-        # The config's defaults are the probes' own.
-        assert options.items() <= PROBES.options(name).items()

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.probing.base import PROBES, Details, Probe
 from repcon_jax.typing import Key
 
@@ -19,10 +19,11 @@ def knn(*, neighbours: int = 20, chunk_size: int = 256) -> Probe:
         neighbours: k; 20 in the paper.
         chunk_size: test examples whose distances are held at once; memory is chunk_size * training examples * 4 bytes.
     Raises:
-        ConfigError: by the probe, where there are fewer than k training examples.
+        ConfigError: k is not positive; by the probe, where there are fewer than k training examples.
 
     Source: arXiv 2302.12091, tables 3 and 4.
     """
+    check_range("probe.neighbours", neighbours, 1)
 
     def probe(
         train_features: Float[Array, "train features"],
@@ -32,7 +33,7 @@ def knn(*, neighbours: int = 20, chunk_size: int = 256) -> Probe:
         num_classes: int,
         key: Key,
     ) -> tuple[Float[Array, ""], Details]:
-        if not 1 <= neighbours <= train_labels.shape[0]:
+        if neighbours > train_labels.shape[0]:
             raise ConfigError(
                 f"probe.neighbours is {neighbours} but must lie in [1, {train_labels.shape[0]}], the size of the "
                 "probe's training set; take fewer neighbours or more training examples."

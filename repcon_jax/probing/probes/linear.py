@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Scalar
 
+from repcon_jax.errors import check_range
 from repcon_jax.losses import accuracy, softmax_cross_entropies_with_labels
 from repcon_jax.probing.base import PROBES, Details, Probe
 from repcon_jax.probing.linear_classifier import init_linear_classifier, linear_logits
@@ -36,6 +37,8 @@ def linear(
 
     Source: arXiv 2302.12091, appendix, and its released code, whose batches stay the same in every epoch.
     """
+    check_range("probe.epochs", epochs, 1)
+    check_range("probe.batch_size", batch_size, 1)
 
     def probe(
         train_features: Float[Array, "train features"],

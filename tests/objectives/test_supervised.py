@@ -1,0 +1,52 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+from problems import IMAGES, state_of, train_data
+
+from repcon_jax.models import attach_head, create_encoder, create_head
+from repcon_jax.objectives import OBJECTIVES, Context
+from repcon_jax.training.checkpoints import load_params
+from repcon_jax.training.durations import clock
+from repcon_jax.training.evaluation import evaluate_dataset
+from repcon_jax.training.loop import build_chunk
+from repcon_jax.training.optimisers import OptimiserConfig
+from repcon_jax.training.step import build_step
+
+KEY = jax.random.key(0)
+
+
+def supervised():
+    encoder = create_encoder("mlp", widths=(32,))
+    model = attach_head(encoder, create_head("linear", num_classes=3))
+    return OBJECTIVES.build(
+        "supervised", Context(model, encoder, clock(48, 8, "30 epochs"), (1, 0), load_params)
+    ), model
+
+
+def test_it_fits_random_labels_and_its_evaluation_agrees_with_a_direct_one():
+    objective, model = supervised()
+    data, time = train_data(), clock(48, 8, "30 epochs")
+    state, optimiser = state_of(objective, time, OptimiserConfig("adam", learning_rate=1e-2))
+    chunk = build_chunk(build_step(objective, optimiser), data, time)
+    for _ in range(30):
+        state, metrics = chunk(state, jnp.int32(6), KEY)
+    assert float(np.mean(metrics["accuracy"])) > 0.9
+
+    arguments = (state.params, state.carried, state.model_state)
+    measured = evaluate_dataset(
+        objective.evaluate, *arguments, data.images[:41], data.labels[:41], data.mean, data.std, batch_size=16
+    )
+    images = (np.asarray(data.images[:41]) / 255 - 0.5) / 0.25
+    logits = np.asarray(model.apply(state.params, state.model_state, jnp.asarray(images, jnp.float32))[0].logits)
+    correct = np.mean(logits.argmax(axis=1) == np.asarray(data.labels[:41]))
+    np.testing.assert_allclose(measured["accuracy"], correct, rtol=1e-6)
+    log_softmax = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = -np.mean(log_softmax[np.arange(41), np.asarray(data.labels[:41])])
+    np.testing.assert_allclose(measured["loss"], expected, rtol=1e-4)
+
+
+def test_only_its_encoder_is_probed_and_it_uses_labels():
+    objective, _ = supervised()
+    params, model_state, carried = objective.start(KEY, IMAGES)
+    assert list(objective.encoders(params, carried, model_state)) == ["encoder"]
+    assert objective.uses_labels
