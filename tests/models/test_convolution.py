@@ -33,7 +33,7 @@ def convolutions(draw):
     return size, kernel, strides, padding
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(case=convolutions())
 def test_values_and_derivatives_equal_the_library_convolution(case):
     size, kernel, strides, padding = case

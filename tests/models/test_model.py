@@ -27,6 +27,13 @@ def _network(**options):
     return attach_head(encoder, create_head("projector", hidden_sizes=(4,), bottleneck_size=3, output_size=6))
 
 
+@pytest.fixture(scope="module")
+def network():
+    """A small network with batch norm, its fresh parameters and its fresh model state."""
+    model = _network(normalisation="batch")
+    return model, *jax.jit(model.init)(KEY, IMAGES)
+
+
 def test_equal_options_give_equal_models_so_that_jit_compiles_once():
     traces = []
 
@@ -47,10 +54,10 @@ def test_equal_options_give_equal_models_so_that_jit_compiles_once():
     assert _network() != _network(normalisation="batch")
 
 
-def test_init_agrees_abstractly_eagerly_and_compiled():
-    model = _network(normalisation="batch")
+def test_init_is_the_same_abstractly_and_compiled_and_depends_on_shapes_alone(network):
+    model, *compiled = network
+    compiled = tuple(compiled)
     abstract = jax.eval_shape(model.init, KEY, IMAGES)
-    compiled = jax.jit(model.init)(KEY, IMAGES)
     assert jax.tree.structure(abstract) == jax.tree.structure(compiled)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.shape, b.shape), abstract, compiled)
     jax.tree.map(np.testing.assert_array_equal, compiled, jax.jit(model.init)(KEY, IMAGES[:1] * 0))
@@ -71,16 +78,13 @@ def test_encoder_and_head_are_subtrees_that_run_alone():
 
 def test_encoder_is_drawn_the_same_whatever_the_head():
     encoder = create_encoder("convnet", **TINY)
-    draws = [
-        jax.jit(attach_head(encoder, create_head("linear", num_classes=n)).init)(KEY, IMAGES)[0]["encoder"]
-        for n in (2, 3)
-    ]
+    models = [attach_head(encoder, create_head("linear", num_classes=n)) for n in (2, 3)]
+    draws = jax.jit(lambda key: [m.init(key, IMAGES)[0]["encoder"] for m in models])(KEY)
     jax.tree.map(np.testing.assert_array_equal, *draws)
 
 
-def test_model_state_changes_in_training_only():
-    model = _network(normalisation="batch")
-    params, state = jax.jit(model.init)(KEY, IMAGES)
+def test_model_state_changes_in_training_only(network):
+    model, params, state = network
     _, evaluated = jax.jit(model.apply)(params, state, IMAGES)
     _, trained = jax.jit(model.apply, static_argnums=3)(params, state, IMAGES, True)
     jax.tree.map(np.testing.assert_array_equal, state, evaluated)
@@ -89,16 +93,15 @@ def test_model_state_changes_in_training_only():
 
 
 def test_model_state_is_empty_without_batch_norm():
-    params, state = jax.eval_shape(_network(normalisation="layer").init, KEY, IMAGES)
+    model = _network(normalisation="layer")
+    params, state = jax.eval_shape(model.init, KEY, IMAGES)
     assert state == {"encoder": {}, "head": {}}
-    model = _network()
-    params, state = jax.jit(model.init)(KEY, IMAGES)
-    assert jax.jit(model.apply, static_argnums=3)(params, state, IMAGES, True)[1] == state
+    trained = jax.eval_shape(lambda *a: model.apply(*a, True)[1], params, state, IMAGES)
+    assert trained == state
 
 
-def test_intermediates_are_named_in_order_of_depth_even_after_jit():
-    model = _network()
-    params, state = jax.jit(model.init)(KEY, IMAGES)
+def test_intermediates_are_named_in_order_of_depth_even_after_jit(network):
+    model, params, state = network
     output, _, features = jax.jit(model.apply, static_argnums=(3, 4))(params, state, IMAGES, False, True)
     assert list(features) == [
         "encoder.stage1.conv1",
