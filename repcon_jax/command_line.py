@@ -62,7 +62,7 @@ def parse_value(text: str) -> Any:
     (0.001, (1, 2), '10 epochs', True)
     """
     try:
-        return ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text, text))
+        return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
     except (ValueError, SyntaxError):
         return text
 
