@@ -9,8 +9,8 @@ Arguments, at most one of each group, in any order, separated by commas:
     length    full (default), 160 epochs; short, 20 epochs with the steps of the learning rate in proportion
 
 The recipe of the random-teacher paper's section 6: SGD with momentum 0.9, learning rate 0.1, divided by 10 after a
-half and after three quarters of the run, weight decay 1e-4, batch 256, horizontal flips (not for digits) and padded crops.
-To start from a distilled student: --config.objective.start=checkpoint --config.objective.checkpoint=runs/NAME/
+half and after three quarters of the run, weight decay 1e-4, batch 256, horizontal flips (not of digits) and padded
+crops. To start from a distilled student: --config.objective.start=checkpoint --config.objective.checkpoint=runs/NAME/
 checkpoints/seed_0/STEP. Training uses the training set without the validation part on which the periodic probes are
 scored; with --config.probe.during=test or none it uses all of it.
 """
@@ -49,7 +49,7 @@ def get_config(arguments: str | None = None) -> ConfigDict:
         title="Supervised training",
         data=ARGUMENTS["data"][chosen["data"]],
         encoder=with_options(ENCODERS, chosen["encoder"]),
-        head=with_options(HEADS, "linear", num_classes=None),
+        head=with_options(HEADS, "linear"),
         objective=with_options(OBJECTIVES, "supervised"),
         optimiser=OptimiserConfig(
             name="sgd",

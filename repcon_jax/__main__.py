@@ -55,5 +55,12 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
+def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    # Orbax closes its event loop at the first damaged file while its other reads still want to report to it.
+    if not isinstance(unraisable.exc_value, RuntimeError) or "Event loop is closed" not in str(unraisable.exc_value):
+        sys.__unraisablehook__(unraisable)
+
+
 if __name__ == "__main__":
+    sys.unraisablehook = _report_unraisable
     sys.exit(main())

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from repcon_jax.config import ExperimentConfig
 from repcon_jax.figures import write_figures, write_report
-from repcon_jax.member import Interrupted, Member, open_checkpoints
+from repcon_jax.member import Interrupted, Member
 from repcon_jax.problem import Problem, build_problem
 from repcon_jax.workdir import (
     check_config,
@@ -20,7 +20,6 @@ from repcon_jax.workdir import (
     read_json,
     record_end,
     record_start,
-    truncate_metrics,
     write_json,
 )
 
@@ -55,7 +54,6 @@ def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callabl
         return read_json(done)
     problem = build_problem(config)
     open_workdir(workdir, config)
-    _check_resumable(problem, workdir)
     record_start(workdir)
     began = time.monotonic()
     with _stop_requests() as stop_requested:
@@ -69,19 +67,6 @@ def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callabl
     write_json(done, results)
     record_end(workdir, time.monotonic() - began)
     return results
-
-
-def _check_resumable(problem: Problem, workdir: pathlib.Path) -> None:
-    """Finds a damaged checkpoint before anything is compiled, and drops what was logged after the newest one."""
-    newest = {}
-    for seed in problem.config.seeds:
-        if not (workdir / "checkpoints" / f"seed_{seed}").exists():
-            continue
-        checkpoints = open_checkpoints(problem, workdir, seed)
-        if checkpoints.steps():
-            newest[seed] = checkpoints.steps()[-1]
-        checkpoints.close()
-    truncate_metrics(workdir / "metrics.jsonl", newest)
 
 
 def _member_result(problem: Problem, workdir: pathlib.Path, seed: int, stop_requested: Callable[[], int]) -> dict:

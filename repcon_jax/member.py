@@ -20,6 +20,7 @@ from repcon_jax.training.loop import Callback, MetricRows, train
 from repcon_jax.training.step import TrainState
 from repcon_jax.trees import all_finite, distance
 from repcon_jax.typing import Params
+from repcon_jax.workdir import truncate_metrics
 
 Scores = dict[str, dict[str, dict[str, Any]]]
 
@@ -146,6 +147,8 @@ class Member:
         key = jax.random.key(self.seed)
         self._checkpoints = open_checkpoints(problem, self.workdir, self.seed)
         state, pending, last_epoch = self._begin(key)
+        begun = bool(self._checkpoints.steps())
+        truncate_metrics(self.workdir / "metrics.jsonl", self.seed, int(state.step) if begun else -1)
         self._log = MetricsLog(self.workdir, self.seed, int(state.step))
         self._log.pending.extend(pending)
         self._last_epoch: MetricRows = last_epoch

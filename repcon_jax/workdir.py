@@ -7,7 +7,6 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -142,12 +141,13 @@ def _commit() -> str:
         return "unknown (not run from a git checkout)"
 
 
-def truncate_metrics(path: pathlib.Path, last_steps: Mapping[int, int]) -> None:
-    """Drops what a killed run logged after its last checkpoint, so that a resumed run logs every step once.
+def truncate_metrics(path: pathlib.Path, seed: int, last_step: int) -> None:
+    """Drops what a killed member logged after its last checkpoint, so that a resumed one logs every step once.
 
     Args:
         path: ``metrics.jsonl``.
-        last_steps: for every seed the step that will be resumed from, -1 where it starts afresh.
+        seed: of the member; rows of others stay.
+        last_step: the step that it resumes from, -1 where it starts afresh.
     """
     if not path.exists():
         return
@@ -157,6 +157,6 @@ def truncate_metrics(path: pathlib.Path, last_steps: Mapping[int, int]) -> None:
             row = json.loads(line)
         except ValueError:  # a kill can leave half a line
             continue
-        if row["step"] <= last_steps.get(row["seed"], -1):
+        if row["seed"] != seed or row["step"] <= last_step:
             kept.append(line)
     write_atomically(path, "".join(line + "\n" for line in kept))

@@ -45,4 +45,4 @@ def distillation(duration="3 epochs", num_views=(1, 0), normalisation="none", **
 def state_of(objective, time, config=None, seed=0):
     params = jax.eval_shape(objective.start, jax.random.key(seed), IMAGES)[0]
     optimiser = build_optimiser(config or OptimiserConfig(learning_rate=1e-2), time, params)
-    return create_state(objective, optimiser, jax.random.key(seed), IMAGES), optimiser
+    return jax.jit(lambda key: create_state(objective, optimiser, key, IMAGES))(jax.random.key(seed)), optimiser

@@ -37,24 +37,26 @@ def load(
     """
     if name in SOURCES.names():
         return SOURCES.build(name, split, **options)
-    return _load_tfds(name, split, data_directory(data_dir), cache_directory(cache_dir), **_tfds_options(name, options))
+    return _load_tfds(name, split, data_directory(data_dir), cache_directory(cache_dir), options)
 
 
-def _tfds_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+def _image_size(name: str, options: dict[str, Any]) -> int | None:
     for key, value in options.items():
         if key != "image_size":
             raise ConfigError(f"data.{key} is not an option of {name!r}; {did_you_mean(key, ['image_size'])}.")
         check_type("data.image_size", value, int | None)
-    return options
+    return options.get("image_size")
 
 
 def _load_tfds(
-    name: str, split: str, data_dir: pathlib.Path, cache_dir: pathlib.Path, image_size: int | None = None
+    name: str, split: str, data_dir: pathlib.Path, cache_dir: pathlib.Path, options: dict[str, Any]
 ) -> Dataset:
-    if not re.fullmatch(r"\w+(/\w[\w.-]*)?", name):
+    # The name before the options: of an unknown data set no option is known either.
+    prepared = find_prepared(name, data_dir) if re.fullmatch(r"\w+(/\w[\w.-]*)?", name) else None
+    if prepared is None and not (cache_dir / name).is_dir():
         raise DataError(_unavailable(name, data_dir))
+    image_size = _image_size(name, options)
     stem = split if image_size is None else f"{split}-{image_size}px"
-    prepared = find_prepared(name, data_dir)
     if prepared is not None:
         check_split(name, split, prepared.splits)
         path = cache_dir / name / prepared.version / f"{stem}.npz"

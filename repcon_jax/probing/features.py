@@ -1,6 +1,6 @@
 """From images to the features that are probed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from repcon_jax.data import normalise
 from repcon_jax.typing import ModelState, Params
 
 Images = UInt8[Array | np.ndarray, "examples height width channels"]
+ChannelStatistics = Float[Array | np.ndarray, "channels"]
 ApplyFunction = Callable[..., tuple[Array, ModelState]]
 
 
@@ -19,8 +21,8 @@ def extract_features(
     params: Params,
     model_state: ModelState,
     images: Images,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: ChannelStatistics,
+    std: ChannelStatistics,
     batch_size: int = 256,
 ) -> Float[Array, "examples features"]:
     """Features of every image, in evaluation mode and float32.
@@ -39,7 +41,7 @@ def extract_features(
         [examples, features]; features with more axes are flattened.
     """
     batch_size = min(batch_size, images.shape[0])
-    mean, std = jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
+    mean, std = jnp.asarray(mean), jnp.asarray(std)
     parts = []
     # A Python loop and not lax.scan, inside of which XLA's convolutions on CPU are an order of magnitude slower.
     for begin in range(0, images.shape[0], batch_size):
@@ -51,13 +53,16 @@ def extract_features(
     return jnp.concatenate(parts)
 
 
-def pixel_features(images: Images, mean: Sequence[float], std: Sequence[float]) -> Float[Array, "examples features"]:
+def pixel_features(
+    images: Images, mean: ChannelStatistics, std: ChannelStatistics
+) -> Float[Array, "examples features"]:
     """The raw input as features: normalised per channel and flattened, [examples, height * width * channels].
 
-    >>> pixel_features(np.full((2, 1, 1, 3), 255, np.uint8), (0.5, 0.5, 0.5), (0.5, 0.25, 0.5)).tolist()
+    >>> half, std = np.float32([0.5, 0.5, 0.5]), np.float32([0.5, 0.25, 0.5])
+    >>> pixel_features(np.full((2, 1, 1, 3), 255, np.uint8), half, std).tolist()
     [[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]
     """
-    normalised = _normalise(jnp.asarray(images), jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))
+    normalised = normalise(jnp.asarray(images), jnp.asarray(mean), jnp.asarray(std))
     return normalised.reshape(normalised.shape[0], -1)
 
 
@@ -70,13 +75,5 @@ def _features_of_batch(
     mean: Float[Array, "channels"],
     std: Float[Array, "channels"],
 ) -> Float[Array, "batch features"]:
-    features, _ = apply_fn(params, model_state, _normalise(images, mean, std), False)
+    features, _ = apply_fn(params, model_state, normalise(images, mean, std), False)
     return features.reshape(features.shape[0], -1).astype(jnp.float32)
-
-
-def _normalise(
-    images: UInt8[Array, "batch height width channels"],
-    mean: Float[Array, "channels"],
-    std: Float[Array, "channels"],
-) -> Float[Array, "batch height width channels"]:
-    return (images.astype(jnp.float32) / 255.0 - mean) / std

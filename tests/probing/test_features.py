@@ -6,7 +6,7 @@ import pytest
 
 from repcon_jax.probing import extract_features, pixel_features
 
-MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+MEAN, STD = np.float32([0.5, 0.4, 0.3]), np.float32([0.2, 0.3, 0.4])
 
 
 class Encoder:

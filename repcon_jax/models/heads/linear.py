@@ -5,7 +5,7 @@ from typing import Literal
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import check_range
+from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.models.layers import Linear
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.registries import HEADS
@@ -28,17 +28,19 @@ class LinearHead(nn.Module):
 
 @HEADS.register("linear")
 def linear(
-    *, num_classes: int = 10, bias: bool = True, initialisation: Literal["default", "zeros"] = "default"
+    *, num_classes: int | None = None, bias: bool = True, initialisation: Literal["default", "zeros"] = "default"
 ) -> Model:
     """Logits ``embedding W + b``.
 
     Args:
-        num_classes: number of logits.
+        num_classes: number of logits; in a run None stands for the number of classes of its data.
         bias: whether there is a bias.
         initialisation: ``default`` is PyTorch's U(+-1/sqrt(inputs)) for kernel and bias; ``zeros`` starts at the
             uniform prediction.
     Raises:
         ConfigError: there is no class.
     """
+    if num_classes is None:
+        raise ConfigError("head.num_classes is None but must be a number of classes; give it, such as num_classes=10.")
     check_range("head.num_classes", num_classes, 1)
     return from_linen(LinearHead(num_classes, bias, "uniform" if initialisation == "default" else "zeros"))

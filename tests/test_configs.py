@@ -1,0 +1,125 @@
+"""Every config file, with every argument that it documents, is loaded and trained for two steps."""
+
+import dataclasses
+import itertools
+import json
+import pathlib
+import runpy
+
+import jax
+import numpy as np
+import pytest
+
+from repcon_jax import problem
+from repcon_jax.config import parse_config, plain_config
+from repcon_jax.data import DataConfig, load, prepare_splits
+from repcon_jax.errors import ConfigError, DataError
+from repcon_jax.experiment import run_experiment
+
+FOLDER = pathlib.Path(__file__).parents[1] / "configs"
+FILES = sorted(FOLDER.glob("*.py"))
+# XLA's convolution is one operation, which compiles far quicker than the nine slices that run faster.
+SMALL = {
+    "convolution": "xla",
+    "width": 0.05,
+    "depth": 2,
+    "widths": (8,),
+    "hidden_sizes": (8,),
+    "bottleneck_size": 8,
+    "output_size": 16,
+}
+
+
+def arguments_of(file):
+    return runpy.run_path(str(file)).get("ARGUMENTS", {})
+
+
+def combinations(file):
+    """As few combinations as name each argument once: data sets with the quickest encoder, the others on scenes."""
+    groups = {group: list(names) for group, names in arguments_of(file).items()}
+    if not groups:
+        return [""]
+    others = [names for group, names in groups.items() if group != "data"]
+    cycled = [itertools.islice(itertools.cycle(names), max(map(len, others))) for names in others]
+    return [f"{name},mlp" for name in groups["data"]] + [
+        ",".join(("scenes", *row)) for row in zip(*cycled, strict=True)
+    ]
+
+
+def shrink(values):
+    """The same config at a size that two steps of it are quick."""
+    for group in ("encoder", "head"):
+        values[group] |= {name: value for name, value in SMALL.items() if name in values[group]}
+    options = values["data"]["options"]
+    if "num_examples" in options:
+        options["num_examples"] = 60
+    values["data"]["subset"] = 60
+    values["probe"]["probes"] = ()
+    return values | {"batch_size": 4, "duration": "2 steps", "log_every": "1 steps", "num_seeds": 1}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Compiles without optimising and evaluates on 20 test images."""
+
+    def few(config):
+        splits = prepare_splits(config)
+        return dataclasses.replace(splits, test=splits.test and splits.test.take(np.arange(20, dtype=np.int32)))
+
+    monkeypatch.setattr(problem, "prepare_splits", few)
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize(
+    ("file", "arguments"),
+    [pytest.param(f, a, id=f"{f.stem}:{a}") for f in FILES for a in combinations(f)],
+)
+def test_two_steps_of_every_documented_argument(file, arguments, tmp_path, quick):
+    values = runpy.run_path(str(file))["get_config"](arguments or None).to_dict()
+    config = parse_config(shrink(values))
+    try:
+        load(config.data.name, "train", **config.data.options)
+    except DataError as error:
+        pytest.skip(f"data set {config.data.name} is not at hand: {error}")
+    results = run_experiment(config, tmp_path / "run")
+    assert results["steps"] == 2
+    assert results["train"]["loss"]["mean"] > 0
+    assert (tmp_path / "run" / "report.md").exists()
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if arguments_of(f)], ids=lambda f: f.stem)
+def test_the_docstring_names_every_argument_of_its_own_groups(file):
+    text = runpy.run_path(str(file))["__doc__"]
+    for group, names in arguments_of(file).items():
+        assert f"    {group}" in text
+        for name in names:
+            assert name in text or (group == "encoder" and "ENCODERS" in text), name
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_a_config_survives_json_and_back(file):
+    config = parse_config(runpy.run_path(str(file))["get_config"](None).to_dict())
+    assert parse_config(json.loads(json.dumps(plain_config(config)))) == config
+
+
+def test_a_wrong_argument_names_the_nearest():
+    get_config = runpy.run_path(str(FOLDER / "random_teacher.py"))["get_config"]
+    with pytest.raises(ConfigError, match=r"config argument 'vgg1' does not exist; did you mean 'vgg1"):
+        get_config("cifar10,vgg1")
+    with pytest.raises(ConfigError, match=r"names two of encoder: 'vgg11' and 'vgg13'; keep one"):
+        get_config("vgg11,vgg13")
+
+
+def test_the_paper_s_recipe_is_the_default():
+    config = parse_config(runpy.run_path(str(FOLDER / "random_teacher.py"))["get_config"]("cifar10,vgg11").to_dict())
+    assert (config.batch_size, config.duration, config.drop_last) == (256, "100 epochs", True)
+    assert (config.optimiser.name, config.optimiser.learning_rate, config.optimiser.weight_decay) == ("adamw", 1e-3, 0)
+    head, objective = config.head.options, config.objective.options
+    assert head["hidden_sizes"] == (2048, 2048)
+    assert (head["bottleneck_size"], head["output_size"], head["weight_normalisation"]) == (256, 65536, True)
+    assert (objective["teacher_temperature"], objective["student_temperature"], objective["locality"]) == (1, 1, 1e-10)
+    assert (objective["teacher_update"], objective["teacher_batch_norm"]) == ("frozen", "evaluation")
+    assert config.data == DataConfig("cifar10")
