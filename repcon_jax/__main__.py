@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     except DivergenceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nStopped at once; the same command goes on from the last checkpoint.", file=sys.stderr)
+        return 130
 
 
 def _run(arguments: list[str]) -> int:

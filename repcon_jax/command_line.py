@@ -22,6 +22,12 @@ def read_arguments(arguments: Sequence[str]) -> tuple[ExperimentConfig, pathlib.
     Raises:
         ConfigError: a flag, a file, an argument, a field or a value is wrong.
     """
+    values, workdir = read_values(arguments)
+    return parse_config(values), workdir
+
+
+def read_values(arguments: Sequence[str]) -> tuple[dict[str, Any], pathlib.Path]:
+    """The same as plain values, whose types and ranges are not yet checked."""
     given = _pairs(arguments)
     for flag in _FLAGS:
         if flag not in given:
@@ -30,7 +36,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[ExperimentConfig, pathlib.
     workdir = pathlib.Path(given.pop("--workdir"))
     for flag, text in given.items():
         _override(config, flag.removeprefix("--config."), parse_value(text))
-    return parse_config(config), workdir
+    return config, workdir
 
 
 def load_config(file_and_argument: str) -> dict[str, Any]:

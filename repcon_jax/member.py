@@ -26,7 +26,7 @@ Scores = dict[str, dict[str, dict[str, Any]]]
 
 
 class Interrupted(Exception):
-    """The member was asked to stop before its end; its state is saved."""
+    """The member was asked to stop before its end; it goes on from its newest checkpoint."""
 
 
 def open_checkpoints(problem: Problem, workdir: pathlib.Path, seed: int) -> Checkpoints:
@@ -50,11 +50,13 @@ class Prober:
     Args:
         problem: the run's.
         seed: of the member; the probes have a stream of their own.
+        should_stop: asked before every encoder, since probing a large data set can take minutes.
     """
 
-    def __init__(self, problem: Problem, seed: int) -> None:
+    def __init__(self, problem: Problem, seed: int, should_stop: Callable[[], Any]) -> None:
         """Nothing is computed yet."""
         self._problem = problem
+        self._should_stop = should_stop
         self._key = stream(jax.random.key(seed), "probe")
         self._known: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -89,6 +91,8 @@ class Prober:
         return self._known[name, part]
 
     def _probe(self, encoder: tuple[Params, Params] | None, fit: Dataset, test: Dataset) -> dict[str, Any]:
+        if self._should_stop():
+            raise Interrupted
         config, splits = self._problem.config.probe, self._problem.probe_splits
         features = [self._features(encoder, split.images, splits.mean, splits.std) for split in (fit, test)]
         return run_probes(
@@ -132,7 +136,7 @@ class Member:
     workdir: pathlib.Path
     seed: int
     on_steps: Callable[[int, dict[str, float]], None]
-    should_stop: Callable[[], bool]
+    should_stop: Callable[[], Any]
 
     def run(self) -> dict[str, Any]:
         """Trains from the newest checkpoint, or from the start, to the end.
@@ -152,7 +156,7 @@ class Member:
         self._log = MetricsLog(self.workdir, self.seed, int(state.step))
         self._log.pending.extend(pending)
         self._last_epoch: MetricRows = last_epoch
-        self._prober = Prober(problem, self.seed)
+        self._prober = Prober(problem, self.seed, self.should_stop)
         self._start = self._start_params(state)
         self.on_steps(int(state.step), {})
         try:

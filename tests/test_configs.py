@@ -1,33 +1,20 @@
 """Every config file, with every argument that it documents, is loaded and trained for two steps."""
 
-import dataclasses
 import itertools
 import json
 import pathlib
 import runpy
 
-import jax
-import numpy as np
 import pytest
+from smoke import shrink
 
-from repcon_jax import problem
 from repcon_jax.config import parse_config, plain_config
-from repcon_jax.data import DataConfig, load, prepare_splits
+from repcon_jax.data import DataConfig, load
 from repcon_jax.errors import ConfigError, DataError
 from repcon_jax.experiment import run_experiment
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs"
 FILES = sorted(FOLDER.glob("*.py"))
-# XLA's convolution is one operation, which compiles far quicker than the nine slices that run faster.
-SMALL = {
-    "convolution": "xla",
-    "width": 0.05,
-    "depth": 2,
-    "widths": (8,),
-    "hidden_sizes": (8,),
-    "bottleneck_size": 8,
-    "output_size": 16,
-}
 
 
 def arguments_of(file):
@@ -44,33 +31,6 @@ def combinations(file):
     return [f"{name},mlp" for name in groups["data"]] + [
         ",".join(("scenes", *row)) for row in zip(*cycled, strict=True)
     ]
-
-
-def shrink(values):
-    """The same config at a size that two steps of it are quick."""
-    for group in ("encoder", "head"):
-        values[group] |= {name: value for name, value in SMALL.items() if name in values[group]}
-    options = values["data"]["options"]
-    if "num_examples" in options:
-        options["num_examples"] = 60
-    values["data"]["subset"] = 60
-    values["probe"]["probes"] = ()
-    return values | {"batch_size": 4, "duration": "2 steps", "log_every": "1 steps", "num_seeds": 1}
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Compiles without optimising and evaluates on 20 test images."""
-
-    def few(config):
-        splits = prepare_splits(config)
-        return dataclasses.replace(splits, test=splits.test and splits.test.take(np.arange(20, dtype=np.int32)))
-
-    monkeypatch.setattr(problem, "prepare_splits", few)
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    jax.clear_caches()
 
 
 @pytest.mark.parametrize(

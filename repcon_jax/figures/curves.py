@@ -16,6 +16,7 @@ Rows = list[dict[str, Any]]
 Series = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _COLOURS = {"input": "0.45", "teacher": "tab:orange", "student": "tab:blue", "encoder": "tab:blue"}
+_METRIC_TITLES = {"kl": "KL of student from teacher (nats)"}
 _PROBE_TITLES = {"linear": "linear probe (paper)", "linear_tuned": "linear probe (converged)", "knn": "k-NN probe"}
 
 
@@ -61,7 +62,9 @@ def probing_figure(rows: Rows, final: dict[str, dict[str, dict[str, Any]]]) -> p
             axis.errorbar([epochs[-1]], [100 * score["mean"]], yerr=[spread], fmt="o", color=colour, capsize=3)
         axis.set(title=_PROBE_TITLES.get(probe, probe), xlabel="epoch", ylabel="accuracy (%)")
         axis.grid(alpha=0.3)
-    axes[0][0].legend(title="line: periodic probe\ndot: final, test set", fontsize=8, title_fontsize=8)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    legend = {"title": "line: periodic\ndot: final, test", "fontsize": 8, "title_fontsize": 8}
+    figure.legend(handles, labels, loc="outside right upper", **legend)
     return figure
 
 
@@ -82,7 +85,8 @@ def train_figure(rows: Rows, names: Iterable[str], scales: dict[str, str]) -> pl
         epochs, mean, std = band([r for r in rows if name in r], name)
         axis.plot(epochs, mean)
         axis.fill_between(epochs, mean - std, mean + std, alpha=0.2, linewidth=0)
-        axis.set(title=name.replace("_", " "), xlabel="epoch", yscale=scales.get(name, "linear"))
+        axis.set(title=_METRIC_TITLES.get(name, name.replace("_", " ")), xlabel="epoch")
+        axis.set_yscale(scales.get(name, "linear"))
         axis.grid(alpha=0.3)
     return figure
 

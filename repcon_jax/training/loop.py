@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -138,7 +139,7 @@ def train(
     callbacks: Sequence[Callback],
     *,
     on_metrics: Callable[[MetricRows], None] = lambda rows: None,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], Any] = lambda: False,
 ) -> TrainState:
     """Runs to the end of the clock, or until asked to stop.
 

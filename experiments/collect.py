@@ -1,0 +1,37 @@
+"""Puts the results of a finished run into an experiment's folder, so that every committed number has its source.
+
+    python experiments/collect.py runs/quickstart experiments/random_teachers quickstart
+
+writes ``results/NAME.json`` (results, config, environment with command, commit, hardware), ``figures/NAME_*.png`` and
+the run's table between the lines ``<!-- table: NAME -->`` and ``<!-- end -->`` of every README that has them.
+"""
+
+import pathlib
+import re
+import shutil
+import sys
+
+from repcon_jax.figures import results_table
+from repcon_jax.workdir import read_json, write_atomically, write_json
+
+
+def collect(workdir: pathlib.Path, folder: pathlib.Path, name: str) -> None:
+    """Copies numbers and pictures of the run in ``workdir`` to ``folder`` under ``name``."""
+    record = {part: read_json(workdir / f"{part}.json") for part in ("results", "config", "environment")}
+    for kind in ("results", "figures"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    write_json(folder / "results" / f"{name}.json", record)
+    for picture in sorted((workdir / "figures").glob("*.png")):
+        shutil.copyfile(picture, folder / "figures" / f"{name}_{picture.name}")
+    for readme in (folder / "README.md", folder.parents[1] / "README.md"):
+        write_atomically(readme, fill_table(readme.read_text(), name, results_table(record["results"])))
+
+
+def fill_table(text: str, name: str, table: str) -> str:
+    """The text with the table of run ``name`` between its marks, where it has them."""
+    marks = rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- end -->)"
+    return re.sub(marks, lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    collect(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]).absolute(), sys.argv[3])

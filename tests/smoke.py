@@ -1,0 +1,36 @@
+"""Any config at a size that two steps of it take seconds."""
+
+import dataclasses
+
+import numpy as np
+
+from repcon_jax.data import prepare_splits
+
+# XLA's convolution is one operation, which compiles far quicker than the nine slices that run faster.
+SMALL = {
+    "convolution": "xla",
+    "width": 0.05,
+    "depth": 2,
+    "widths": (8,),
+    "hidden_sizes": (8,),
+    "bottleneck_size": 8,
+    "output_size": 16,
+}
+
+
+def shrink(values):
+    """The same plain config with a small model, 60 examples, no probes and two steps."""
+    for group in ("encoder", "head"):
+        values[group] |= {name: value for name, value in SMALL.items() if name in values[group]}
+    options = values["data"]["options"]
+    if "num_examples" in options:
+        options["num_examples"] = 60
+    values["data"]["subset"] = 60
+    values["probe"]["probes"] = ()
+    return values | {"batch_size": 4, "duration": "2 steps", "log_every": "1 steps", "num_seeds": 1}
+
+
+def few_test_images(config):
+    """``prepare_splits`` with 20 test images."""
+    splits = prepare_splits(config)
+    return dataclasses.replace(splits, test=splits.test and splits.test.take(np.arange(20, dtype=np.int32)))

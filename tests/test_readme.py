@@ -1,0 +1,70 @@
+"""Every command of the README is run, at a small size; its Python example as it stands."""
+
+import pathlib
+import re
+import shlex
+import subprocess
+
+import pytest
+from smoke import shrink
+
+from repcon_jax.command_line import read_values
+from repcon_jax.config import parse_config
+from repcon_jax.data import load
+from repcon_jax.errors import DataError
+from repcon_jax.experiment import run_experiment
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("bash") for line in block.strip().splitlines()]
+EXPERIMENTS = [line for line in COMMANDS if "-m repcon_jax --config" in line]
+OTHERS = [line for line in COMMANDS if line not in EXPERIMENTS]
+
+
+@pytest.mark.parametrize("line", EXPERIMENTS)
+def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(line)
+    values, _ = read_values(words[words.index("repcon_jax") + 1 :])
+    config = parse_config(shrink(values))
+    try:
+        load(config.data.name)
+    except DataError as error:
+        pytest.skip(f"data set {config.data.name} is not at hand: {error}")
+    assert run_experiment(config, tmp_path / "run")["steps"] == 2
+
+
+def test_the_two_commands_and_the_preparation_of_data_exist(capsys):
+    assert OTHERS == ["make quickstart", "make test", ".venv/bin/python -m repcon_jax.data.prepare cifar10"]
+    for target in ("quickstart", "test"):
+        done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert ("repcon_jax --config configs/quickstart.py" if target == "quickstart" else "pytest") in done.stdout
+    from repcon_jax.data.prepare import main
+
+    try:
+        load("cifar10")
+    except DataError as error:
+        pytest.skip(f"data set cifar10 is not at hand: {error}")
+    assert main(["cifar10"]) in (0, 2)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_python_example_runs_and_a_copied_student_has_no_divergence(capsys):
+    (example,) = blocks("python")
+    exec(compile(example, "README.md", "exec"), {})
+    printed = dict(re.findall(r"locality (\S+): KL (\S+)", capsys.readouterr().out))
+    assert float(printed["0.0"]) == 0.0
+    assert 0 < float(printed["0.5"]) < float(printed["1.0"])
+
+
+def test_the_links_and_the_pictures_are_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+    for folder in re.findall(r"^      (\w+/)", README, re.MULTILINE):
+        assert (ROOT / "repcon_jax" / folder).is_dir(), folder
