@@ -131,8 +131,9 @@ def parse_call(text: str, field: str) -> tuple[str, dict[str, Any]]:
         node = ast.parse(text.strip(), mode="eval").body
         if isinstance(node, ast.Name):
             return node.id, {}
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-            return node.func.id, {str(k.arg): ast.literal_eval(k.value) for k in node.keywords if k.arg}
+        named = isinstance(node, ast.Call) and not node.args and all(keyword.arg for keyword in node.keywords)
+        if named and isinstance(node.func, ast.Name):
+            return node.func.id, {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
     except (SyntaxError, ValueError):
         pass
     raise ConfigError(

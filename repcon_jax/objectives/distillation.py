@@ -106,35 +106,64 @@ def distillation(
         last_step=clock.total_steps - 1,
     )
 
-    def initialise(key: Key, images: jax.Array) -> tuple[Params, ModelState, PyTree]:
-        params, state = context.model.init(stream(key, "teacher"), images)
-        if teacher_start == "checkpoint":
-            params, state = from_checkpoint(context, teacher_checkpoint, teacher_checkpoint_part, (params, state))
-        fresh = context.model.init(stream(key, "student"), images)
-        if start == "checkpoint":
-            student = from_checkpoint(context, checkpoint, checkpoint_part, fresh)
-        elif start == "independent":
-            student = fresh
-        elif start == "interpolated":
-            student = interpolate(params, fresh[0], locality, variance_preserving=variance_preserving), state
-        elif start == "neighbourhood":
-            student = neighbourhood(params, fresh[0], epsilon, variance_preserving=variance_preserving), state
-        else:
-            student = params, state
-        (_, logits), _ = jax.eval_shape(context.model.apply, params, state, images)
-        # Donated states must not share buffers, so the teacher gets its own.
-        teacher = jax.tree.map(jnp.copy, {"params": params, "model_state": state})
-        return (*student, {"teacher": teacher, "centre": jnp.zeros(logits.shape[-1])})
-
+    initial = _Start(
+        context=context,
+        start=start,
+        locality=locality,
+        variance_preserving=variance_preserving,
+        epsilon=epsilon,
+        student=(checkpoint, checkpoint_part),
+        teacher=(teacher_checkpoint, teacher_checkpoint_part) if teacher_start == "checkpoint" else None,
+    )
     moves = teacher_update != "frozen" or teacher_batch_norm != "evaluation"
     return Objective(
-        start=initialise,
+        start=initial,
         loss=method.loss,
         evaluate=method.evaluate,
         encoders=_encoders,
         after_step=method.move_teacher,
         changing=("teacher", "student") if moves else ("student",),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Start:
+    """Parameters of teacher and student before the first step, as a function of the key."""
+
+    context: Context
+    start: str
+    locality: float
+    variance_preserving: bool
+    epsilon: float
+    student: tuple[str | None, str]
+    teacher: tuple[str | None, str] | None
+
+    def __call__(self, key: Key, images: jax.Array) -> tuple[Params, ModelState, PyTree]:
+        model = self.context.model
+        teacher = model.init(stream(key, "teacher"), images)
+        if self.teacher is not None:
+            teacher = from_checkpoint(self.context, *self.teacher, teacher)
+        student = self._student(teacher, model.init(stream(key, "student"), images))
+        (_, logits), _ = jax.eval_shape(model.apply, *teacher, images)
+        # Donated states must not share buffers, so the teacher gets its own.
+        params, state = jax.tree.map(jnp.copy, teacher)
+        return (*student, {"teacher": {"params": params, "model_state": state}, "centre": jnp.zeros(logits.shape[-1])})
+
+    def _student(
+        self, teacher: tuple[Params, ModelState], fresh: tuple[Params, ModelState]
+    ) -> tuple[Params, ModelState]:
+        preserving = self.variance_preserving
+        match self.start:
+            case "checkpoint":
+                return from_checkpoint(self.context, *self.student, fresh)
+            case "independent":
+                return fresh
+            case "interpolated":
+                return interpolate(teacher[0], fresh[0], self.locality, variance_preserving=preserving), teacher[1]
+            case "neighbourhood":
+                return neighbourhood(teacher[0], fresh[0], self.epsilon, variance_preserving=preserving), teacher[1]
+            case _:
+                return teacher
 
 
 @dataclasses.dataclass(frozen=True)
