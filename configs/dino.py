@@ -10,8 +10,9 @@ Arguments, at most one of each group, in any order, separated by commas:
 
 The teacher is the moving average of the student (momentum 0.996 -> 1, cosine), its logits are centred (0.9) and
 sharpened (temperature 0.04 against 0.1), each view is compared with the others, weight decay rises from 0.04 to 0.4,
-gradients are clipped at norm 3, and the output layer stands still for the first epoch. Images below 64 pixels are not
-blurred, as in the random-teacher paper's released code; the learning rate is that code's.
+gradients are clipped at norm 3, and the output layer stands still for the first epoch (while the optimiser's averages
+of its gradients run). Images below 64 pixels are not blurred, as in the random-teacher paper's released code; the
+learning rate is that code's. Local crops are scaled up to the size of global ones, which every encoder can take.
 """
 
 from ml_collections import ConfigDict
@@ -73,7 +74,7 @@ def get_config(arguments: str | None = None) -> ConfigDict:
             weight_decay="cosine(start=0.04, end=0.4)",
             clip_norm=3.0,
             rules=(
-                (r"head/.*output.*kernel", "set(weight_decay=0.0, frozen='1 epochs')"),
+                (r"head/.*output.*kernel", "set(frozen='1 epochs')"),
                 (r"(^|/)(bias|scale)$", "set(weight_decay=0.0)"),
                 (".*", "default"),
             ),

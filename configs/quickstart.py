@@ -3,7 +3,8 @@
     make quickstart
 
 A deep, narrow VGG11 without normalisation (a quarter of the width, cut after its fourth pooling) sees the 1438
-training digits at 16x16 pixels.
+training digits at 16x16 pixels. The paper's linear probe makes 1960 steps on CIFAR10 and only 60 on so few images,
+where it mostly measures the scale of the features; ``linear(batch_size=8)`` makes 1800 and is shown beside it.
 """
 
 from ml_collections import ConfigDict
@@ -27,7 +28,7 @@ def get_config(arguments: str | None = None) -> ConfigDict:
         head=with_options(HEADS, "projector", output_size=1024),
         objective=with_options(OBJECTIVES, "distillation", locality=1e-10),
         optimiser=OptimiserConfig(name="adamw", learning_rate=1e-3, weight_decay=0.0),
-        probe=ProbeConfig(probes=("linear(batch_size=8)", "linear_tuned", "knn"), every="200 steps"),
+        probe=ProbeConfig(probes=("linear", "linear(batch_size=8)", "linear_tuned", "knn"), every="200 steps"),
         checkpoint=CheckpointConfig(every="200 steps"),
         num_seeds=3,
         batch_size=128,

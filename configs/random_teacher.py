@@ -10,7 +10,7 @@ Arguments, at most one of each group, in any order, separated by commas:
               vit_tiny, vit_small, vit_medium, vit_base, convnet, mlp
     protocol  paper (default), as the text says; released, as the authors' code runs: no weight normalisation in
               the bottleneck's output layer, AdamW's default decay 0.01 on one-dimensional parameters, the incomplete
-              batch kept
+              batch kept (here filled up from the start of the epoch's order, so that all batches have one size)
 
 What to expect: on CIFAR10 after 100 epochs the paper reports, linear probe, teacher -> student, 36.55 -> 51.98 for
 VGG11 and 35.50 -> 46.02 for ResNet18 (raw input 39.02). The student first gets worse, for some hundred steps.

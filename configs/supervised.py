@@ -11,8 +11,8 @@ Arguments, at most one of each group, in any order, separated by commas:
 The recipe of the random-teacher paper's section 6: SGD with momentum 0.9, learning rate 0.1, divided by 10 after a
 half and after three quarters of the run, weight decay 1e-4, batch 256, horizontal flips (not of digits) and padded
 crops. To start from a distilled student: --config.objective.start=checkpoint --config.objective.checkpoint=runs/NAME/
-checkpoints/seed_0/STEP. Training uses the training set without the validation part on which the periodic probes are
-scored; with --config.probe.during=test or none it uses all of it.
+checkpoints/seed_0/STEP. Training uses the whole training set and probes come at the end alone; with
+--config.probe.during=validation a tenth of it is held out and probed every 20 epochs.
 """
 
 from ml_collections import ConfigDict
@@ -57,7 +57,7 @@ def get_config(arguments: str | None = None) -> ConfigDict:
             weight_decay=1e-4,
             momentum=0.9,
         ),
-        probe=ProbeConfig(every="20 epochs"),
+        probe=ProbeConfig(every="20 epochs", during="none"),
         batch_size=256,
         duration=ARGUMENTS["length"][chosen["length"]],
     )

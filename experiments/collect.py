@@ -12,7 +12,7 @@ import shutil
 import sys
 
 from repcon_jax.figures import results_table
-from repcon_jax.workdir import read_json, write_atomically, write_json
+from repcon_jax.files import read_json, write_atomically, write_json
 
 
 def collect(workdir: pathlib.Path, folder: pathlib.Path, name: str) -> None:
@@ -29,6 +29,8 @@ def collect(workdir: pathlib.Path, folder: pathlib.Path, name: str) -> None:
 
 def fill_table(text: str, name: str, table: str) -> str:
     """The text with the table of run ``name`` between its marks, where it has them."""
+    if f"<!-- table: {name} -->" in text and "<!-- end -->" not in text.split(f"<!-- table: {name} -->")[1]:
+        raise ValueError(f"the mark of table {name} has no <!-- end -->")
     marks = rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- end -->)"
     return re.sub(marks, lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text, flags=re.DOTALL)
 

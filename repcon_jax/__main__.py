@@ -32,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error}; mend that and give the same command again.", file=sys.stderr)
+        return 2
     except DivergenceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -58,7 +58,9 @@ def load_config(file_and_argument: str) -> dict[str, Any]:
         raise ConfigError(
             f"--config {file} does not run ({type(error).__name__}: {error}); it must define get_config(argument)."
         ) from error
-    return config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    if not isinstance(config, (ConfigDict, dict)):
+        raise ConfigError(f"--config {file} gives {config!r}; its get_config(argument) must return a ConfigDict.")
+    return config.to_dict() if isinstance(config, ConfigDict) else config
 
 
 def parse_value(text: str) -> Any:
@@ -94,8 +96,9 @@ def _override(config: dict[str, Any], path: str, value: Any) -> None:
     for depth, group in enumerate(groups):
         _require(place, group, ".".join(groups[: depth + 1]))
         place = place[group]
-    _require(place, name, path)
-    if isinstance(place[name], dict):
+    if path != f"data.options.{name}":  # a data source's options are checked by the source itself
+        _require(place, name, path)
+    if isinstance(place.get(name), dict):
         raise ConfigError(f"--config.{path} is a group of fields; set one of: {', '.join(sorted(place[name]))}.")
     place[name] = value
 

@@ -60,11 +60,16 @@ class ExperimentConfig:
         check_range("num_seeds", self.num_seeds, 1)
         check_range("batch_size", self.batch_size, 1)
         check_range("checkpoint.keep_last", self.checkpoint.keep_last, 1)
-        for field in ("duration", "log_every", "probe.every", "checkpoint.every"):
-            value = self
-            for name in field.split("."):
-                value = getattr(value, name)
-            parse_duration(value, field)
+        for field, durations in (
+            ("duration", (self.duration,)),
+            ("log_every", (self.log_every,)),
+            ("probe.every", (self.probe.every,)),
+            ("checkpoint.every", (self.checkpoint.every,)),
+            ("checkpoint.keep_every", filter(None, (self.checkpoint.keep_every,))),
+            ("checkpoint.keep", self.checkpoint.keep),
+        ):
+            for duration in durations:
+                parse_duration(duration, field)
         for field, registry in _REGISTRIES.items():
             choice = getattr(self, field)
             registry.check(choice.name, choice.options)

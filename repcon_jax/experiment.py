@@ -12,16 +12,10 @@ from tqdm import tqdm
 
 from repcon_jax.config import ExperimentConfig
 from repcon_jax.figures import write_figures, write_report
+from repcon_jax.files import read_json, write_json
 from repcon_jax.member import Interrupted, Member
 from repcon_jax.problem import Problem, build_problem
-from repcon_jax.workdir import (
-    check_config,
-    open_workdir,
-    read_json,
-    record_end,
-    record_start,
-    write_json,
-)
+from repcon_jax.workdir import check_config, locked, open_workdir, record_end, record_start
 
 
 class Stopped(Exception):
@@ -51,9 +45,15 @@ def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callabl
     done = workdir / "results.json"
     if done.exists() and (workdir / "report.md").exists():
         say(f"This run is complete: see {workdir / 'report.md'}.")
-        return read_json(done)
+        return read_json(done, "seeds", "steps", "probe", "train", "test", "distance")
     problem = build_problem(config)
     open_workdir(workdir, config)
+    with locked(workdir):
+        return _run_stages(problem, workdir)
+
+
+def _run_stages(problem: Problem, workdir: pathlib.Path) -> dict:
+    config = problem.config
     record_start(workdir)
     began = time.monotonic()
     with _stop_requests() as stop_requested:
@@ -64,7 +64,7 @@ def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callabl
     results = summarise(members)
     write_figures(workdir, results)
     write_report(workdir, config, results)
-    write_json(done, results)
+    write_json(workdir / "results.json", results)
     record_end(workdir, time.monotonic() - began)
     return results
 
@@ -73,11 +73,14 @@ def _member_result(problem: Problem, workdir: pathlib.Path, seed: int, stop_requ
     """The final numbers of one member, from its file if it is done."""
     file = workdir / "members" / f"seed_{seed}.json"
     if file.exists():
-        return read_json(file)
+        return read_json(file, "seed", "steps", "probe", "train", "test", "distance")
     file.parent.mkdir(exist_ok=True)
     with tqdm(total=problem.clock.total_steps, desc=f"seed {seed}", unit="step", dynamic_ncols=True) as bar:
 
         def show(steps: int, latest: dict[str, float]) -> None:
+            if not latest:  # resumed: what an earlier start made is not this one's pace
+                bar.initial = bar.n = steps
+                return
             # The metrics first: update() may redraw, set_postfix alone must not.
             bar.set_postfix(
                 {k: f"{v:.3g}" for k, v in latest.items() if k in ("loss", "kl", "accuracy")}, refresh=False
@@ -119,7 +122,7 @@ def summarise(members: list[dict[str, Any]]) -> dict[str, Any]:
     """
     first = members[0]
     probe = {
-        encoder: {name: _spread([m["probe"][encoder][name]["accuracy"] for m in members]) for name in probes}
+        encoder: {name: _probe_spread([m["probe"][encoder][name] for m in members]) for name in probes}
         for encoder, probes in first["probe"].items()
     }
     groups = {
@@ -128,6 +131,12 @@ def summarise(members: list[dict[str, Any]]) -> dict[str, Any]:
     }
     kl = {"kl": groups["train"]["kl"]} if "kl" in groups["train"] else {}
     return {"seeds": [m["seed"] for m in members], "steps": first["steps"], "probe": probe, **kl, **groups}
+
+
+def _probe_spread(scores: list[dict[str, Any]]) -> dict[str, Any]:
+    """The spread of the accuracy, and every detail that a probe gave (C, converged, finite, ...) for each member."""
+    details = {key: [score[key] for score in scores] for key in scores[0] if key != "accuracy"}
+    return {**_spread([score["accuracy"] for score in scores]), **details}
 
 
 def _spread(values: list[float]) -> dict[str, Any]:

@@ -9,18 +9,17 @@ import jax
 import jax.numpy as jnp
 
 from repcon_jax.data import Dataset
-from repcon_jax.errors import DivergenceError
-from repcon_jax.metrics_log import MetricsLog
+from repcon_jax.errors import CheckpointError, DivergenceError
+from repcon_jax.metrics_log import MetricsLog, truncate_metrics
 from repcon_jax.probing import extract_features, pixel_features, run_probes
 from repcon_jax.problem import Problem
 from repcon_jax.random import stream
 from repcon_jax.training.checkpoints import Checkpoints
 from repcon_jax.training.evaluation import evaluate_dataset
-from repcon_jax.training.loop import Callback, MetricRows, train
+from repcon_jax.training.loop import Callback, train
 from repcon_jax.training.step import TrainState
 from repcon_jax.trees import all_finite, distance
-from repcon_jax.typing import Params
-from repcon_jax.workdir import truncate_metrics
+from repcon_jax.typing import MetricRows, Params
 
 Scores = dict[str, dict[str, dict[str, Any]]]
 
@@ -96,7 +95,7 @@ class Prober:
         config, splits = self._problem.config.probe, self._problem.probe_splits
         features = [self._features(encoder, split.images, splits.mean, splits.std) for split in (fit, test)]
         return run_probes(
-            config.specs(),
+            config.probes,
             features[0],
             fit.labels,
             features[1],
@@ -128,7 +127,8 @@ class Member:
         problem: the run's.
         workdir: of the run.
         seed: of this member.
-        on_steps: told the number of steps made and the latest metrics, for a progress bar.
+        on_steps: told the number of steps made and the latest metrics, for a progress bar; first, without metrics, the
+            step that the member goes on from.
         should_stop: asked between chunks of steps.
     """
 
@@ -152,8 +152,9 @@ class Member:
         self._checkpoints = open_checkpoints(problem, self.workdir, self.seed)
         state, pending, last_epoch = self._begin(key)
         begun = bool(self._checkpoints.steps())
-        truncate_metrics(self.workdir / "metrics.jsonl", self.seed, int(state.step) if begun else -1)
-        self._log = MetricsLog(self.workdir, self.seed, int(state.step))
+        # At step 0 the callbacks are called again, so what they logged goes too.
+        truncate_metrics(self.workdir, self.seed, int(state.step) or -1)
+        self._log = MetricsLog(self.workdir, self.seed, int(state.step) if begun else None)
         self._log.pending.extend(pending)
         self._last_epoch: MetricRows = last_epoch
         self._prober = Prober(problem, self.seed, self.should_stop)
@@ -187,6 +188,11 @@ class Member:
     def _start_params(self, state: TrainState) -> Params:
         if int(state.step) == 0:
             return jax.tree.map(jnp.copy, state.params)
+        if 0 not in self._checkpoints.steps():
+            raise CheckpointError(
+                f"{self._checkpoints.directory} has no step 0, from which distances are measured; put it back or "
+                "start in a new work directory."
+            )
         return jax.tree.map(jnp.asarray, self._checkpoints.restore_parts(0, ("params",))["params"])
 
     def _callbacks(self) -> list[Callback]:
@@ -208,10 +214,7 @@ class Member:
         return int(state.step) / self.problem.clock.steps_per_epoch
 
     def _write_train(self, state: TrainState) -> None:
-        encoders = self.problem.objective.encoders(state.params, state.carried, state.model_state)
-        found = _distances(self._start, state, encoders.get("teacher", (None,))[0])
-        extra = {name: float(value) for name, value in found.items()}
-        self._log.write_train(int(state.step), self._epoch(state), extra)
+        self._log.write_train(int(state.step), self._epoch(state), self._distances(state))
 
     def _write_probe(self, state: TrainState) -> None:
         scores = self._prober.during(state)
@@ -236,12 +239,13 @@ class Member:
             "probe": self._prober.final(state),
             "train": train_means,
             "test": self._evaluate(state),
-            "distance": {k: float(v) for k, v in self._final_distances(state).items()},
+            "distance": self._distances(state),
         }
 
-    def _final_distances(self, state: TrainState) -> dict[str, jax.Array]:
+    def _distances(self, state: TrainState) -> dict[str, float]:
         encoders = self.problem.objective.encoders(state.params, state.carried, state.model_state)
-        return _distances(self._start, state, encoders.get("teacher", (None,))[0])
+        found = _distances(self._start, state, encoders.get("teacher", (None,))[0])
+        return {name: float(value) for name, value in found.items()}
 
     def _evaluate(self, state: TrainState) -> dict[str, float]:
         test, data = self.problem.test, self.problem.data

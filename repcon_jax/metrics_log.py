@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from repcon_jax.training.loop import MetricRows
+from repcon_jax.files import write_atomically
+from repcon_jax.typing import MetricRows
 
 
 class MetricsLog:
@@ -15,17 +16,18 @@ class MetricsLog:
     Args:
         workdir: of the run.
         seed: of the member.
-        first_step: the step that the run starts or resumes from; later TensorBoard entries of a killed run are hidden.
+        resumed_from: the step that a killed run goes on from, whose later TensorBoard entries are to be hidden; None
+            for a run that was never begun.
     """
 
-    def __init__(self, workdir: pathlib.Path, seed: int, first_step: int) -> None:
+    def __init__(self, workdir: pathlib.Path, seed: int, resumed_from: int | None) -> None:
         """Opens both files for appending."""
         from tensorboardX import SummaryWriter
 
         self._seed = seed
         self._file = (workdir / "metrics.jsonl").open("a")
         folder = workdir / "tensorboard" / f"seed_{seed}"
-        self._writer = SummaryWriter(str(folder), purge_step=first_step + 1 if first_step else None)
+        self._writer = SummaryWriter(str(folder), purge_step=resumed_from and resumed_from + 1)
         self.pending: MetricRows = []
 
     def gather(self, rows: MetricRows) -> None:
@@ -53,6 +55,28 @@ class MetricsLog:
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """All rows of a run, in the order of writing."""
+    """All whole rows of a run, in the order of writing; a kill can leave half a line."""
     path = workdir / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows = []
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and {"kind", "seed", "step", "epoch"} <= row.keys():
+            rows.append(row)
+    return rows
+
+
+def truncate_metrics(workdir: pathlib.Path, seed: int, last_step: int) -> None:
+    """Drops what a killed member logged after its last checkpoint, so that a resumed one logs every step once.
+
+    Args:
+        workdir: of the run.
+        seed: of the member; rows of others stay.
+        last_step: the step that it resumes from, -1 where it starts afresh.
+    """
+    path = workdir / "metrics.jsonl"
+    if path.exists():
+        kept = [row for row in read_metrics(workdir) if row["seed"] != seed or row["step"] <= last_step]
+        write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))

@@ -16,6 +16,7 @@ from repcon_jax.training.durations import Clock, clock
 from repcon_jax.training.loop import Chunk, TrainData, build_chunk
 from repcon_jax.training.optimisers import build_optimiser
 from repcon_jax.training.step import Objective, TrainState, build_step, create_state
+from repcon_jax.trees import signature
 from repcon_jax.typing import Key
 
 
@@ -46,8 +47,33 @@ class Problem:
     chunk: Chunk
 
     def steps(self, duration: str | None, field: str) -> int:
-        """A duration of the config in steps, at least one; 0 for None."""
-        return 0 if duration is None else max(1, self.clock.steps(duration, field))
+        """A duration of the config in steps; 0 for None.
+
+        Raises:
+            ConfigError: the duration is shorter than a step.
+        """
+        if duration is None:
+            return 0
+        steps = self.clock.steps(duration, field)
+        if steps < 1:
+            raise ConfigError(
+                f"{field} is {duration!r}, which is {steps} steps, but must be at least one; lengthen it."
+            )
+        return steps
+
+    def check_durations(self) -> None:
+        """Raises ConfigError where a period is shorter than a step or a kept checkpoint lies beyond the end."""
+        checkpoint = self.config.checkpoint
+        self.steps(self.config.log_every, "log_every")
+        self.steps(self.config.probe.every, "probe.every")
+        self.steps(checkpoint.every, "checkpoint.every")
+        self.steps(checkpoint.keep_every, "checkpoint.keep_every")
+        for duration in checkpoint.keep:
+            if (step := self.clock.steps(duration, "checkpoint.keep")) > self.clock.total_steps:
+                raise ConfigError(
+                    f"checkpoint.keep has {duration!r}, step {step}, but the run ends at {self.clock.total_steps}; "
+                    "shorten it or lengthen the run."
+                )
 
 
 def build_problem(config: ExperimentConfig) -> Problem:
@@ -66,10 +92,10 @@ def build_problem(config: ExperimentConfig) -> Problem:
     view_shapes = jax.eval_shape(
         views, jax.random.key(0), jax.ShapeDtypeStruct((config.batch_size, *image_shape), jnp.float32)
     )
-    for shape in {image_shape, *(v.shape[2:] for v in view_shapes if v.shape[0])}:
-        check_input(encoder, shape, config.encoder.name)
+    shapes = [v.shape[2:] for v in view_shapes if v.shape[0]] + [image_shape]
     if probe_splits is not None:
-        check_input(encoder, probe_splits.train.images.shape[1:], config.encoder.name)
+        shapes.append(probe_splits.train.images.shape[1:])
+    check_shapes(encoder, shapes, config.encoder.name)
     model = attach_head(encoder, _head(config, splits))
 
     def build(time: Clock) -> Objective:
@@ -84,6 +110,8 @@ def build_problem(config: ExperimentConfig) -> Problem:
         time = _clock(config, len(train))
         objective = build(time)
     example = jax.ShapeDtypeStruct((1, *view_shapes[0].shape[2:]), jnp.float32)
+    if objective.uses_labels:
+        _check_outputs(config, model, example, splits.train.num_classes)
     params = jax.eval_shape(objective.start, jax.random.key(0), example)[0]
     data = TrainData(
         images=jnp.asarray(train.images),
@@ -94,7 +122,7 @@ def build_problem(config: ExperimentConfig) -> Problem:
         drop_last=config.drop_last,
     )
     optimiser = build_optimiser(config.optimiser, time, params)
-    return Problem(
+    problem = Problem(
         config=config,
         encoder=encoder,
         objective=objective,
@@ -105,6 +133,32 @@ def build_problem(config: ExperimentConfig) -> Problem:
         initial_state=jax.jit(lambda key: create_state(objective, optimiser, key, jnp.zeros(example.shape))),
         chunk=build_chunk(build_step(objective, optimiser), data, time),
     )
+    problem.check_durations()
+    return problem
+
+
+def check_shapes(encoder: Model, shapes: list[tuple[int, ...]], name: str) -> None:
+    """Checks that an encoder takes images of every shape, with the parameters of the first.
+
+    Args:
+        encoder: the model.
+        shapes: (height, width, channels) of the views, the images and the images that are probed.
+        name: the encoder's registered name, for the message.
+    Raises:
+        ConfigError: a shape does not fit the encoder, or not the parameters for the first shape.
+    """
+    for shape in shapes:
+        check_input(encoder, shape, name)
+    images = [jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in shapes]
+    variables = jax.eval_shape(encoder.init, jax.random.key(0), images[0])
+    needed = [jax.eval_shape(encoder.init, jax.random.key(0), image) for image in images]
+    for shape, other in zip(shapes, needed, strict=True):
+        if signature(other) != signature(variables):
+            raise ConfigError(
+                f"encoder {name!r} has other parameters for images of {shape} than for views of {shapes[0]}; let "
+                "data.global_augment, data.local_augment and data.image_size give one size, or take an encoder that "
+                "pools globally, such as a resnet."
+            )
 
 
 def _clock(config: ExperimentConfig, num_examples: int) -> Clock:
@@ -123,9 +177,22 @@ def _head(config: ExperimentConfig, splits: Splits) -> Model:
     return create_head(config.head.name, **options)
 
 
+def _check_outputs(config: ExperimentConfig, model: Model, example: jax.ShapeDtypeStruct, num_classes: int) -> None:
+    def outputs(key: Key, images: jax.Array) -> jax.Array:
+        return model.apply(*model.init(key, images), images)[0].logits
+
+    found = jax.eval_shape(outputs, jax.random.key(0), example).shape[-1]
+    if found < num_classes:
+        raise ConfigError(
+            f"head {config.head.name!r} gives {found} logits but the data has {num_classes} classes; "
+            f"set --config.head.num_classes={num_classes}."
+        )
+
+
 def _labelled(config: ExperimentConfig, splits: Splits) -> Dataset:
-    """The training set of a run that uses labels: without the part that its periodic probes are scored on."""
-    train = splits.fit if config.probe.during == "validation" else splits.train
+    """The training set of a run that uses labels: without the part, if any, that its periodic probes are scored on."""
+    held_out = config.probe.during == "validation" and config.probe.probes and config.probe.data is None
+    train = splits.fit if held_out else splits.train
     if train.labels is None:
         raise DataError(
             f"objective.name is {config.objective.name!r}, which needs labels, but data set {config.data.name!r} "
@@ -145,6 +212,7 @@ def _probe_splits(config: ExperimentConfig, splits: Splits) -> Splits | None:
             data_dir=config.data.data_dir,
             cache_dir=config.data.cache_dir,
             image_size=height,
+            resize_mode=config.data.resize_mode,
             rgb=channels == 3,
             holdout=config.data.holdout,
         )
@@ -159,4 +227,20 @@ def _probe_splits(config: ExperimentConfig, splits: Splits) -> Splits | None:
             f"probe.data is {config.probe.data!r} and data set {splits.train.name!r} has no labelled test split to "
             "probe on; name a labelled data set in --config.probe.data or set --config.probe.probes='()'."
         )
+    if config.probe.during == "validation" and splits.validation is None:
+        raise ConfigError(
+            "data.holdout is 0, which leaves no validation part, but probe.during is 'validation'; "
+            "set --config.data.holdout=0.1 or --config.probe.during=none."
+        )
+    _check_probe_size(config, splits)
     return splits
+
+
+def _check_probe_size(config: ExperimentConfig, splits: Splits) -> None:
+    part = splits.fit if config.probe.during == "validation" else splits.train
+    size = min(len(part), config.probe.train_size or len(part))
+    if size < config.probe.examples_needed():
+        raise ConfigError(
+            f"probe.probes is {config.probe.probes}, which needs {config.probe.examples_needed()} training examples, "
+            f"but there are {size}; give more data, a larger probe.train_size or fewer neighbours."
+        )

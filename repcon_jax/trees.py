@@ -59,17 +59,15 @@ def signature(tree: PyTree) -> dict[str, list]:
     return {name: [list(leaf.shape), str(leaf.dtype)] for name, leaf in named_leaves(tree).items()}
 
 
-def check_same_structure(found: Mapping[str, list], expected: Mapping[str, list], what: str) -> None:
+def check_same_structure(found: Mapping[str, list], expected: Mapping[str, list], what: str, fix: str) -> None:
     """Raises CheckpointError naming the first path at which two tree signatures differ.
 
     Args:
         found, expected: results of ``signature``.
         what: what was read, for the message.
+        fix: what the user can do, likewise.
     """
     for name in [*expected, *found]:
         if found.get(name) != expected.get(name):
             have, want = (str(s.get(name, "nothing")) for s in (found, expected))
-            raise CheckpointError(
-                f"{what} holds {have} at {name!r} where this config needs {want}; "
-                "use the config that wrote it, or another work directory."
-            )
+            raise CheckpointError(f"{what} holds {have} at {name!r} where this config needs {want}; {fix}.")

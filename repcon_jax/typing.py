@@ -8,5 +8,6 @@ PyTree = Any
 Params = PyTree
 ModelState = PyTree
 Metrics = dict[str, Any]
+MetricRows = list[dict[str, float]]
 
-__all__ = ["Key", "Metrics", "ModelState", "Params", "PyTree"]
+__all__ = ["Key", "MetricRows", "Metrics", "ModelState", "Params", "PyTree"]

@@ -1,45 +1,23 @@
 """The work directory of a run: written atomically, never by two configs, nothing in it ever lost."""
 
-import json
+import contextlib
+import fcntl
 import os
 import pathlib
 import platform
+import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
 from repcon_jax.config import ExperimentConfig, differing_fields, plain_config
 from repcon_jax.errors import CheckpointError
+from repcon_jax.files import read_json, write_json
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "chex")
-
-
-def write_atomically(path: pathlib.Path, text: str) -> None:
-    """Writes a text file so that a reader, or the next start after a kill, sees all of it or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes JSON atomically, indented."""
-    write_atomically(path, json.dumps(value, indent=2) + "\n")
-
-
-def read_json(path: pathlib.Path) -> Any:
-    """Reads JSON.
-
-    Raises:
-        CheckpointError: the file is damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}); move it away or use another work directory."
-        ) from error
 
 
 def check_config(path: pathlib.Path, config: ExperimentConfig) -> None:
@@ -61,25 +39,47 @@ def check_config(path: pathlib.Path, config: ExperimentConfig) -> None:
             )
         return
     differing = differing_fields(read_json(stored), plain_config(config))
-    if differing:
+    if differing and has_begun(path):
         raise CheckpointError(
             f"work directory {path} belongs to another config: {', '.join(differing)} differ; "
             "give the config that wrote it, or another --workdir."
         )
 
 
+def has_begun(path: pathlib.Path) -> bool:
+    """Whether the run in a work directory has anything to lose: a checkpoint or a member's result."""
+    return any(path.glob("checkpoints/*/[0-9]*")) or any(path.glob("members/*.json"))
+
+
 def _is_leftover(path: pathlib.Path) -> bool:
-    return path.name.startswith(".config.json")
+    return path.name == ".lock" or path.name.startswith(".config.json")
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path) -> Iterator[None]:
+    """Keeps a second process out of the work directory; a killed process leaves no lock behind.
+
+    Raises:
+        CheckpointError: another process is running in it.
+    """
+    with (path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CheckpointError(
+                f"work directory {path} is in use by another process; wait for it, stop it, or give another --workdir."
+            ) from error
+        yield
 
 
 def open_workdir(path: pathlib.Path, config: ExperimentConfig) -> None:
-    """Creates the work directory and its ``config.json`` where they are missing.
+    """Creates the work directory and its ``config.json``; that of a run that never began is replaced.
 
     Raises:
         CheckpointError: it cannot be written.
     """
     _check_writable(path)
-    if not (path / "config.json").exists():
+    if not has_begun(path):
         write_json(path / "config.json", plain_config(config))
 
 
@@ -92,22 +92,22 @@ def _check_writable(path: pathlib.Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise CheckpointError(
-            f"work directory {path} cannot be written ({reason}); mend its permissions or give another --workdir."
+            f"work directory {path} cannot be written ({reason}); give another --workdir or mend what is in its way."
         ) from error
 
 
 def record_start(path: pathlib.Path) -> None:
     """Writes this start's versions, devices and commit to ``environment.json`` and appends its time and command."""
     file = path / "environment.json"
-    starts = read_json(file)["starts"] if file.exists() else []
+    starts = read_json(file, "starts")["starts"] if file.exists() else []
     about = describe_environment()
-    write_json(file, {**about, "starts": [*starts, {"time": _now(), "commit": about["commit"], "command": sys.argv}]})
+    write_json(file, {**about, "starts": [*starts, {"time": _now(), "commit": about["commit"], "command": _command()}]})
 
 
 def record_end(path: pathlib.Path, seconds: float) -> None:
     """Notes in ``environment.json`` how long the start that finished the run took."""
     file = path / "environment.json"
-    about = read_json(file)
+    about = read_json(file, "starts")
     about["starts"][-1]["seconds"] = round(seconds, 1)
     write_json(file, about)
 
@@ -128,35 +128,24 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def _command() -> str:
+    program = ["python", "-m", "repcon_jax"] if sys.argv[0].endswith("__main__.py") else sys.argv[:1]
+    return shlex.join([*program, *sys.argv[1:]])
+
+
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _commit() -> str:
-    source = pathlib.Path(__file__).parent
-    git = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown (not run from a git checkout)"
+    root = pathlib.Path(__file__).parents[1]
 
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(root), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
-def truncate_metrics(path: pathlib.Path, seed: int, last_step: int) -> None:
-    """Drops what a killed member logged after its last checkpoint, so that a resumed one logs every step once.
-
-    Args:
-        path: ``metrics.jsonl``.
-        seed: of the member; rows of others stay.
-        last_step: the step that it resumes from, -1 where it starts afresh.
-    """
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:  # a kill can leave half a line
-            continue
-        if row["seed"] != seed or row["step"] <= last_step:
-            kept.append(line)
-    write_atomically(path, "".join(line + "\n" for line in kept))
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        # An installed package may lie inside the checkout of something else.
+        if pathlib.Path(git("rev-parse", "--show-toplevel")) == root:
+            return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    return "unknown (not run from a git checkout)"

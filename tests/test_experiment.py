@@ -74,7 +74,7 @@ def test_results_hold_mean_spread_and_values_over_seeds(finished):
     results = json.loads((finished / "results.json").read_text())
     assert results["seeds"] == [0, 1]
     for encoder in ("input", "teacher", "student"):
-        for probe in ("linear", "knn"):
+        for probe in ("linear(epochs=2)", "knn"):
             score = results["probe"][encoder][probe]
             assert 0 <= score["mean"] <= 1
             assert score["mean"] == pytest.approx(np.mean(score["values"]))
@@ -123,12 +123,15 @@ def uninterrupted(tmp_path_factory):
     return workdir
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_killed_and_resumed_is_uninterrupted_to_the_byte(uninterrupted, tmp_path, number, code):
+@pytest.mark.parametrize(
+    ("number", "code", "kill_at"),
+    [(signal.SIGKILL, -9, 65), (signal.SIGKILL, -9, 0), (signal.SIGTERM, 143, 65), (signal.SIGINT, 130, 65)],
+)
+def test_killed_and_resumed_is_uninterrupted_to_the_byte(uninterrupted, tmp_path, number, code, kill_at):
     workdir = tmp_path / "run"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command(workdir, *LONG), stderr=subprocess.PIPE, text=True, env=environment)
-    wait_for_step(process, workdir, 65)
+    wait_for_step(process, workdir, kill_at)
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == code, errors
@@ -171,7 +174,24 @@ def refused(capsys, arguments):
         (["--config.data.name=digts"], "did you mean 'digits'?"),
         (["--config.data.global_augment=flop"], "did you mean 'flip'?"),
         (["--config.data=1"], "--config.data is a group of fields"),
-        (["--config.data.name=stl10", "--config.data.options={}"], "is a group of fields"),
+        (["--config.data.options={}"], "is a group of fields"),
+        (["--config.data.options.size=3"], "is not an option of 'digits'"),
+        (["--config.data.holdout=0"], "data.holdout is 0, which leaves no validation part"),
+        (["--config.data.subset=16"], "needs 20 training examples, but there are 14"),
+        (["--config.probe.train_size=5"], "needs 20 training examples, but there are 5"),
+        (["--config.probe.probes=('knn(neighbours=0)',)"], "probe.probes holds 'knn(neighbours=0)'"),
+        (["--config.probe.probes=('knn','knn')"], "may name a probe only once"),
+        (["--config.probe.every=0 steps"], "probe.every is '0 steps', which is 0 steps"),
+        (["--config.checkpoint.keep=('x',)"], "checkpoint.keep is 'x' but must be a number and one of steps"),
+        (["--config.checkpoint.keep=('99 epochs',)"], "but the run ends at 60"),
+        (["--config.duration=1e999 steps"], "must be finite"),
+        (["--config.data.global_augment=random_resized_crop(size=4)"], "has other parameters for images of (8, 8, 1)"),
+        (["--config.objective.teacher_momentum=2.0"], "objective.teacher_momentum is 2.0 but must lie in [0, 1]"),
+        (["--config.objective.teacher_temperature=constant(value=0.0)"], "objective.teacher_temperature is 0.0"),
+        (["--config.objective.restart_every=soon"], "objective.restart_every is 'soon'"),
+        (["--config.optimiser.learning_rate=fast"], "optimiser.learning_rate is 'fast'"),
+        (["--config.optimiser.learning_rate=1e999"], "must be finite"),
+        (["--config.optimiser.rules=(('.*','set(frozen=3)'),)"], "optimiser.rules: frozen is 3 (int) but must be str"),
         (["--confg=x"], "argument '--confg' does not exist; did you mean '--config'?"),
         (["stray"], "argument 'stray' does not exist"),
         (["--config.seed"], "--config.seed has no value"),
@@ -180,6 +200,30 @@ def refused(capsys, arguments):
 def test_bad_input_gets_one_sentence_and_leaves_no_trace(tmp_path, capsys, extra, message):
     assert message in refused(capsys, [*TINY, f"--workdir={tmp_path / 'run'}", *extra])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_head_with_too_few_classes_is_refused(tmp_path, capsys):
+    config = str(ROOT / "configs" / "supervised.py")
+    arguments = [f"--config={config}:digits,mlp", f"--workdir={tmp_path / 'a'}", "--config.head.num_classes=3"]
+    assert "gives 3 logits but the data has 10 classes; set --config.head.num_classes=10" in refused(capsys, arguments)
+
+
+def test_a_work_directory_whose_run_never_began_takes_a_corrected_config(tmp_path, capsys):
+    workdir = tmp_path / "run"
+    missing = ["--config.objective.start=checkpoint", f"--config.objective.checkpoint={tmp_path / '7'}"]
+    assert "is no checkpoint; give a folder" in refused(capsys, [*TINY, f"--workdir={workdir}", *missing])
+    workdir.mkdir(exist_ok=True)
+    (workdir / "config.json").write_text('{"seed": 99}')
+    assert run(workdir, "--config.duration=2 steps", "--config.probe.probes=()") == 0
+
+
+def test_two_processes_do_not_share_a_work_directory(tmp_path, capsys):
+    from repcon_jax.workdir import locked
+
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    with locked(workdir):
+        assert "is in use by another process" in refused(capsys, [*TINY, f"--workdir={workdir}"])
 
 
 def test_a_config_file_that_is_missing_or_broken(tmp_path, capsys):

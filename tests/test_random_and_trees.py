@@ -35,11 +35,11 @@ def test_finiteness_sees_every_leaf_and_ignores_integers():
 
 def test_the_first_differing_path_is_named():
     tree = {"a": jnp.ones(2), "b": {"c": jnp.ones((2, 3))}}
-    check_same_structure(signature(tree), signature(tree), "x")
+    check_same_structure(signature(tree), signature(tree), "x", "mend it")
     other = {"a": jnp.ones(2), "b": {"c": jnp.ones((2, 4))}}
     with pytest.raises(
         CheckpointError, match=r"x holds \[\[2, 3\], 'float32'\] at 'b/c' where this config needs \[\[2, 4\]"
     ):
-        check_same_structure(signature(tree), signature(other), "x")
+        check_same_structure(signature(tree), signature(other), "x", "mend it")
     with pytest.raises(CheckpointError, match="needs nothing"):
-        check_same_structure(signature(tree), signature({"a": jnp.ones(2)}), "x")
+        check_same_structure(signature(tree), signature({"a": jnp.ones(2)}), "x", "mend it")

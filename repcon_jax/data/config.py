@@ -16,6 +16,7 @@ class DataConfig:
     Args:
         name: data set, see ``load``.
         data_dir, cache_dir: directories of TFDS and of decoded arrays; None takes the defaults of ``load``.
+        train_split: the split that is trained on, such as STL10's ``unlabelled``.
         options: the source's own options, such as ``num_examples``.
         classes: classes to keep, relabelled in this order; () keeps all.
         subset: number of training examples to keep, stratified by class; None keeps all.
@@ -34,6 +35,7 @@ class DataConfig:
     name: str
     data_dir: str | None = None
     cache_dir: str | None = None
+    train_split: str = "train"
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     classes: tuple[int, ...] = ()
     subset: int | None = None

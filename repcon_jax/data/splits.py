@@ -45,7 +45,7 @@ def prepare_splits(config: DataConfig) -> Splits:
     >>> len(splits.train), len(splits.fit), len(splits.validation)
     (100, 80, 20)
     """
-    train = _load(config, "train")
+    train = _load(config, config.train_split)
     if config.subset is not None:
         train = stratified_subset(train, config.subset, config.subset_seed)
     train = _change_pixels(config, train)

@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 from repcon_jax.config import ExperimentConfig, plain_config
+from repcon_jax.files import read_json, write_atomically
 
 
 def results_table(results: dict[str, Any]) -> str:
@@ -29,7 +30,7 @@ def write_report(workdir: pathlib.Path, config: ExperimentConfig, results: dict[
     Returns:
         Path of the report.
     """
-    environment = json.loads((workdir / "environment.json").read_text())
+    environment = read_json(workdir / "environment.json", "starts", "packages", "devices")
     seeds = ", ".join(str(seed) for seed in results["seeds"])
     count = len(results["seeds"])
     spread = f"mean ± standard deviation over {count} seeds" if count > 1 else "one seed, so no spread"
@@ -40,29 +41,40 @@ def write_report(workdir: pathlib.Path, config: ExperimentConfig, results: dict[
         "## Probes",
         f"Test accuracy in percent ({spread}). `linear` is the paper's probe, 10 epochs of AdamW on features as they "
         "are, which rewards well-scaled features; `linear_tuned` is standardised and converged, which does not; "
-        "`knn` is the vote of the nearest neighbours.",
+        "`knn` is the vote of the nearest neighbours. What stands in brackets differs from a probe's defaults.",
         results_table(results),
+        _warnings(results),
         _pictures(workdir),
         "## Other numbers",
         _numbers(results),
         "## How it was made",
         f"Commit {environment['commit']}, JAX {environment['packages']['jax']}, Python {environment['python']}, "
         f"{len(environment['devices'])} x {environment['devices'][0]} ({environment['cpu_count']} CPU cores).",
-        "```\n" + " ".join(environment["starts"][-1]["command"]) + "\n```",
+        f"```\n{environment['starts'][-1]['command']}\n```",
         "<details><summary>config.json</summary>\n\n```json\n"
         + json.dumps(plain_config(config), indent=2)
         + "\n```\n\n</details>",
     ]
     path = workdir / "report.md"
-    temporary = workdir / ".report.md"
-    temporary.write_text("\n\n".join(section for section in sections if section) + "\n")
-    temporary.replace(path)
+    write_atomically(path, "\n\n".join(section for section in sections if section) + "\n")
     return path
 
 
 def _percent(score: dict[str, Any]) -> str:
     spread = "" if score["std"] is None else f" ± {100 * score['std']:.2f}"
     return f"{100 * score['mean']:.2f}{spread}"
+
+
+def _warnings(results: dict[str, Any]) -> str:
+    said = {"converged": "did not converge", "finite": "met features that are NaN or infinite"}
+    return "\n".join(
+        f"- {probe} on {encoder} {sentence} for seed {seed}."
+        for encoder, probes in results["probe"].items()
+        for probe, score in probes.items()
+        for detail, sentence in said.items()
+        for seed, fine in zip(results["seeds"], score.get(detail, []), strict=False)
+        if not fine
+    )
 
 
 def _pictures(workdir: pathlib.Path) -> str:

@@ -60,7 +60,8 @@ def distillation(
         centre_momentum: EMA momentum of the mean that is subtracted from the teacher's logits; None for no centring.
         pairing: which views are compared.
         start: how the student starts relative to its teacher.
-        locality: alpha of the interpolated start; 0 is the teacher, 1 an independent initialisation.
+        locality: alpha of the interpolated start; 0 is the teacher, 1 an independent initialisation. In float32 the
+            paper's 1e-10 moves only entries near zero, and rounding does the rest.
         variance_preserving: whether interpolated and neighbourhood starts are divided by delta.
         epsilon: size of the neighbourhood.
         checkpoint, checkpoint_part: where a student with ``start='checkpoint'`` comes from.
@@ -79,13 +80,14 @@ def distillation(
     """
     check_range("objective.locality", locality, 0, 1)
     check_range("objective.epsilon", epsilon, 0)
-    for name, value in (("teacher_temperature", teacher_temperature), ("student_temperature", student_temperature)):
-        if not isinstance(value, str):
-            check_range(f"objective.{name}", value, 0, open_low=True)
     _require_path("start", start, "checkpoint", checkpoint)
     _require_path("teacher_start", teacher_start, "teacher_checkpoint", teacher_checkpoint)
     clock = context.clock
-    period = clock.steps_per_epoch if teacher_update == "previous_epoch" else clock.steps(restart_every)
+    period = (
+        clock.steps_per_epoch
+        if teacher_update == "previous_epoch"
+        else clock.steps(restart_every, "objective.restart_every")
+    )
     if period < 1:
         raise ConfigError(f"objective.restart_every is {restart_every!r}, which is no step at all; lengthen it.")
     method = _Distillation(
@@ -93,15 +95,15 @@ def distillation(
         pairs=tuple(view_pairs(pairing, context.num_views[0], sum(context.num_views))),
         distance=_LOSSES[loss],
         temperatures=(
-            parse_schedule(teacher_temperature, clock, "objective.teacher_temperature"),
-            parse_schedule(student_temperature, clock, "objective.student_temperature"),
+            parse_schedule(teacher_temperature, clock, "objective.teacher_temperature", 0, open_low=True),
+            parse_schedule(student_temperature, clock, "objective.student_temperature", 0, open_low=True),
         ),
         centring=None
         if centre_momentum is None
-        else parse_schedule(centre_momentum, clock, "objective.centre_momentum"),
+        else parse_schedule(centre_momentum, clock, "objective.centre_momentum", 0, 1),
         teacher_batch_norm=teacher_batch_norm,
         teacher_update=teacher_update,
-        momentum=parse_schedule(teacher_momentum, clock, "objective.teacher_momentum"),
+        momentum=parse_schedule(teacher_momentum, clock, "objective.teacher_momentum", 0, 1),
         period=period,
         last_step=clock.total_steps - 1,
     )
@@ -114,6 +116,7 @@ def distillation(
         epsilon=epsilon,
         student=(checkpoint, checkpoint_part),
         teacher=(teacher_checkpoint, teacher_checkpoint_part) if teacher_start == "checkpoint" else None,
+        teacher_batch_norm=teacher_batch_norm,
     )
     moves = teacher_update != "frozen" or teacher_batch_norm != "evaluation"
     return Objective(
@@ -137,6 +140,7 @@ class _Start:
     epsilon: float
     student: tuple[str | None, str]
     teacher: tuple[str | None, str] | None
+    teacher_batch_norm: str
 
     def __call__(self, key: Key, images: jax.Array) -> tuple[Params, ModelState, PyTree]:
         model = self.context.model
@@ -147,6 +151,8 @@ class _Start:
         (_, logits), _ = jax.eval_shape(model.apply, *teacher, images)
         # Donated states must not share buffers, so the teacher gets its own.
         params, state = jax.tree.map(jnp.copy, teacher)
+        if self.teacher_batch_norm == "from_student":
+            state = jax.tree.map(jnp.copy, student[1])
         return (*student, {"teacher": {"params": params, "model_state": state}, "centre": jnp.zeros(logits.shape[-1])})
 
     def _student(
@@ -228,6 +234,8 @@ class _Distillation:
         teacher = carried["teacher"]
         (_, targets), _ = self.model.apply(teacher["params"], teacher["model_state"], images, False)
         (_, logits), _ = self.model.apply(params, model_state, images, False)
+        if self.centring is not None:
+            targets = losses.centre_logits(targets, carried["centre"])
         taus = [schedule(self.last_step) for schedule in self.temperatures]
         return {"kl": losses.kl_divergences(targets, logits, *taus)}
 

@@ -25,5 +25,6 @@ def from_checkpoint(
             {**new, "encoder": old.get("encoder", {})} if new else new for old, new in zip(loaded, fresh, strict=True)
         )
     for found, expected in zip(loaded, fresh, strict=True):
-        check_same_structure(signature(found), signature(expected), f"checkpoint {path}")
+        fix = "give a checkpoint of this very model, or the model of the checkpoint"
+        check_same_structure(signature(found), signature(expected), f"checkpoint {path}", fix)
     return loaded

@@ -1,13 +1,11 @@
 """What is probed, how often, and on which part of the data."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from repcon_jax.errors import check_range
+from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.probing.base import PROBES
 from repcon_jax.schema import parse_call
-
-ProbeSpec = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -33,15 +31,22 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         """Raises ConfigError where a probe or an option does not exist or a number is out of range."""
-        for name, options in self.specs():
-            PROBES.build(name, **options)
+        if len(set(self.probes)) < len(self.probes):
+            raise ConfigError(f"probe.probes is {self.probes} but may name a probe only once; drop the repetition.")
+        for text in self.probes:
+            name, options = parse_call(text, "probe.probes")
+            try:
+                PROBES.build(name, **options)
+            except ConfigError as error:
+                raise ConfigError(f"probe.probes holds {text!r}: {error}") from error
         if self.train_size is not None:
             check_range("probe.train_size", self.train_size, 2)
 
-    def specs(self) -> tuple[ProbeSpec, ...]:
-        """The probes with their options, for ``run_probes``.
+    def examples_needed(self) -> int:
+        """The smallest training set that every probe can work with.
 
-        >>> ProbeConfig(probes=("linear", "knn(neighbours=5)")).specs()
-        (('linear', {}), ('knn', {'neighbours': 5}))
+        >>> ProbeConfig(probes=("linear", "knn(neighbours=5)")).examples_needed()
+        5
         """
-        return tuple(parse_call(text, "probe.probes") for text in self.probes)
+        calls = [parse_call(text, "probe.probes") for text in self.probes]
+        return max((({**PROBES.options(name), **options}).get("neighbours", 2) for name, options in calls), default=0)

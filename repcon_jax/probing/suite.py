@@ -8,9 +8,9 @@ from jaxtyping import Array, Float, Int
 
 from repcon_jax.errors import DataError
 from repcon_jax.probing.base import PROBES
-from repcon_jax.probing.config import ProbeSpec
 from repcon_jax.probing.stratification import stratified_ranks
 from repcon_jax.random import stream
+from repcon_jax.schema import parse_call
 from repcon_jax.typing import Key
 
 # The underscore keeps the annotation from comparing sizes: check_examples does, in a sentence for the user.
@@ -19,7 +19,7 @@ Labels = Int[Array | np.ndarray, "_examples"]
 
 
 def run_probes(
-    probes: tuple[str | ProbeSpec, ...],
+    probes: tuple[str, ...],
     train_features: Features,
     train_labels: Labels,
     test_features: Features,
@@ -34,14 +34,14 @@ def run_probes(
     the accuracy is that of always answering the most frequent training class, and ``finite`` is False.
 
     Args:
-        probes: names, or (name, options) as ``ProbeConfig.specs`` gives them.
+        probes: names or calls, such as ``("linear", "knn(neighbours=5)")``; they name the results.
         train_features, test_features: [examples, features].
         train_labels, test_labels: [examples], in 0 .. num_classes - 1.
         num_classes: number of classes of the data set, even where some are absent.
         key: decides batches, initialisations and held-out parts; one stream for each probe.
         train_size: cap on the training set, classes in proportion.
     Returns:
-        For each name ``{"accuracy": in [0, 1], "finite": bool, ...}`` with the probe's own details, as plain numbers.
+        For each text ``{"accuracy": in [0, 1], "finite": bool, ...}`` with the probe's own details, as plain numbers.
     Raises:
         ConfigError: a probe or an option of it does not exist.
         DataError: features and labels do not fit each other, are empty, or a label is out of range.
@@ -60,13 +60,14 @@ def run_probes(
         train = train[0][chosen], train[1][chosen]
     is_finite = bool(_is_finite(train[0]) & _is_finite(test[0]))
     results = {}
-    for name, options in (probe if isinstance(probe, tuple) else (probe, {}) for probe in probes):
+    for text in probes:
+        name, options = parse_call(text, "probe.probes")
         probe = PROBES.build(name, **options)
         if is_finite:
             accuracy, details = probe(*train, *test, num_classes, stream(key, name))
         else:
             accuracy, details = _accuracy_of_most_frequent_class(train[1], test[1], num_classes), {}
-        results[name] = {"accuracy": float(accuracy), "finite": is_finite} | details
+        results[text] = {"accuracy": float(accuracy), "finite": is_finite} | details
     return results
 
 

@@ -108,7 +108,9 @@ class Checkpoints:
         """
         step = self._latest() if step is None else step
         about = self._about(step)
-        check_same_structure(about["signature"], signature(template), f"checkpoint {self.directory / str(step)}")
+        place = f"checkpoint {self.directory / str(step)}"
+        fix = "use the config that wrote it, or another work directory"
+        check_same_structure(about["signature"], signature(template), place, fix)
         abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), template)
         state = self._read(step, state=ocp.args.StandardRestore(abstract))
         self._verify(step, _parts(state), about)
@@ -184,7 +186,8 @@ def load_params(path: str, part: str = "params") -> tuple[PyTree, PyTree]:
     checkpoints.close()
     if part == "params":
         return found["params"], found["model_state"]
-    if part not in found["carried"]:
-        raise CheckpointError(f"{path} carries no {part!r}; {did_you_mean(part, ['params', *found['carried']])}.")
+    models = [name for name, value in found["carried"].items() if isinstance(value, dict) and "params" in value]
+    if part not in models:
+        raise CheckpointError(f"{path} carries no model {part!r}; {did_you_mean(part, ['params', *models])}.")
     carried = found["carried"][part]
     return carried["params"], carried["model_state"] or {}

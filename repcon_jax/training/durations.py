@@ -1,6 +1,7 @@
 """One vocabulary for lengths of training: steps, examples, epochs, percent."""
 
 import dataclasses
+import math
 import re
 
 from repcon_jax.data import steps_per_epoch
@@ -64,6 +65,8 @@ def parse_duration(duration: str, field: str = "duration") -> tuple[float, str]:
             f"{field} is {duration!r} but must be a number and one of steps, examples, epochs, percent, "
             f"such as '10 epochs'; correct --config.{field}."
         )
+    if not math.isfinite(float(match[1])):
+        raise ConfigError(f"{field} is {duration!r} but must be finite; correct --config.{field}.")
     return float(match[1]), unit
 
 

@@ -21,12 +21,11 @@ from repcon_jax.errors import DivergenceError
 from repcon_jax.random import stream
 from repcon_jax.training.durations import Clock
 from repcon_jax.training.step import Batch, TrainState
-from repcon_jax.typing import Key, Metrics
+from repcon_jax.typing import Key, MetricRows, Metrics
 
 Step = Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]
 Views = Callable[[Key, Array], tuple[Array, Array]]
 Chunk = Callable[[TrainState, Array, Key], tuple[TrainState, Metrics]]
-MetricRows = list[dict[str, float]]
 
 _SECONDS_PER_CHUNK = 2.0
 

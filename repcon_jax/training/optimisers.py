@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import optax
 
 from repcon_jax.errors import ConfigError, check_range, did_you_mean
-from repcon_jax.schema import parse_call
+from repcon_jax.schema import check_type, parse_call
 from repcon_jax.training.durations import Clock
 from repcon_jax.training.schedules import Schedule, parse_schedule
 from repcon_jax.trees import map_named, named_leaves
 from repcon_jax.typing import Params, PyTree
 
-_RULE_KEYS = ("learning_rate", "weight_decay", "frozen")
+_RULE_TYPES = {"learning_rate": float, "weight_decay": float | str, "frozen": str}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,10 @@ class OptimiserConfig:
         beta1, beta2, epsilon: of Adam and AdamW.
         clip_norm: global gradient norm above which gradients are scaled down; 0 for never.
         rules: pairs of (regular expression, settings); the first expression that is found in a parameter's
-            path decides, every parameter must be covered. Settings are ``"default"`` or a call
-            ``"set(learning_rate=0.1, weight_decay=0.0, frozen='1 epochs')"`` with ``learning_rate`` a factor on
-            the schedule, ``weight_decay`` a replacement and ``frozen`` how long the parameter stands still.
+            path decides, every parameter must be covered and every expression but a last ``.*`` must decide.
+            Settings are ``"default"`` or a call ``"set(learning_rate=0.1, weight_decay=0.0, frozen='1 epochs')"``
+            with ``learning_rate`` a factor on the schedule, ``weight_decay`` a replacement and ``frozen`` how long
+            the parameter stands still (the optimiser's averages of its gradients run meanwhile).
     """
 
     name: Literal["sgd", "adam", "adamw"] = "adamw"
@@ -96,7 +97,9 @@ def assign_rules(patterns: list[str], params: Params) -> PyTree:
         )
 
     labels = map_named(first, params)
-    unused = set(range(len(patterns))) - {int(label) for label in named_leaves(labels).values()}
+    # A last rule that catches all is good style even where nothing is left for it.
+    last = {len(patterns) - 1} if patterns and patterns[-1] in (".", ".*") else set()
+    unused = set(range(len(patterns))) - last - {int(label) for label in named_leaves(labels).values()}
     if unused:
         raise ConfigError(
             f"optimiser.rules has the pattern {patterns[min(unused)]!r}, which decides for no parameter; "
@@ -118,19 +121,21 @@ def _parse_rule(text: str) -> dict[str, Any]:
         raise ConfigError(
             f"optimiser.rules has the setting {text!r} but it must be 'default' or 'set(...)'; correct it."
         )
-    for key in settings:
-        if key not in _RULE_KEYS:
-            raise ConfigError(f"optimiser.rules sets {key!r}, which does not exist; {did_you_mean(key, _RULE_KEYS)}.")
+    for key, value in settings.items():
+        if key not in _RULE_TYPES:
+            raise ConfigError(f"optimiser.rules sets {key!r}, which does not exist; {did_you_mean(key, _RULE_TYPES)}.")
+        check_type(f"optimiser.rules: {key}", value, _RULE_TYPES[key])
+    check_range("optimiser.rules: learning_rate", settings.get("learning_rate", 1.0), 0)
     return settings
 
 
 def _group(config: OptimiserConfig, clock: Clock, settings: dict[str, Any]) -> optax.GradientTransformation:
     factor = float(settings.get("learning_rate", 1.0))
     frozen = clock.steps(settings.get("frozen", "0 steps"), "optimiser.rules")
-    base = parse_schedule(config.learning_rate, clock, "optimiser.learning_rate")
+    base = parse_schedule(config.learning_rate, clock, "optimiser.learning_rate", 0)
     rate: Schedule = lambda step: jnp.where(step < frozen, 0.0, factor * base(step))  # noqa: E731
     decay = settings.get("weight_decay", config.weight_decay)
-    decay = parse_schedule(decay, clock, "optimiser.weight_decay")
+    decay = parse_schedule(decay, clock, "optimiser.weight_decay", 0)
     adam = optax.scale_by_adam(config.beta1, config.beta2, config.epsilon)
     momentum = optax.trace(config.momentum, config.nesterov) if config.momentum > 0 else optax.identity()
     parts = {

@@ -4,9 +4,11 @@ A config gives a number (constant) or one call as text, such as ``"cosine(start=
 ``"multi_step(start=0.1, milestones=('80 epochs', '120 epochs'), factor=0.1, warmup='1 epochs')"``.
 """
 
+import math
+
 import optax
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.registry import Registry
 from repcon_jax.schema import check_type, parse_call
 from repcon_jax.training.durations import Clock
@@ -15,15 +17,24 @@ Schedule = optax.Schedule
 SCHEDULES = Registry("schedule", "repcon_jax.training.schedules")
 
 
-def parse_schedule(value: float | str, clock: Clock, field: str = "schedule") -> Schedule:
+def parse_schedule(
+    value: float | str,
+    clock: Clock,
+    field: str = "schedule",
+    low: float = float("-inf"),
+    high: float = float("inf"),
+    *,
+    open_low: bool = False,
+) -> Schedule:
     """A function from the step (integer scalar) to a float32 scalar.
 
     Args:
         value: a number, or a call such as ``"cosine(start=1e-3, end=0.0, warmup='10 epochs')"``.
         clock: turns durations into steps.
         field: config field that it stands in, for the message.
+        low, high, open_low: where the number, or the schedule's start, end and value, must lie; see ``check_range``.
     Raises:
-        ConfigError: the text is no call of a known schedule.
+        ConfigError: the text is no call of a known schedule, or a value is not finite or out of range.
 
     >>> clock = Clock(num_examples=8, batch_size=4, steps_per_epoch=2, total_steps=10)
     >>> float(parse_schedule("linear(start=1.0, end=0.0)", clock)(5))
@@ -31,9 +42,22 @@ def parse_schedule(value: float | str, clock: Clock, field: str = "schedule") ->
     """
     check_type(field, value, float | str)
     if not isinstance(value, str):
+        _check_finite(field, value, low, high, open_low)
         return optax.constant_schedule(float(value))
     name, options = parse_call(value, field)
-    return SCHEDULES.build(name, clock, **options)
+    try:
+        schedule = SCHEDULES.build(name, clock, **options)
+    except ConfigError as error:
+        raise ConfigError(f"{field} is {value!r}: {error}") from error
+    for key in {"start", "end", "value"} & SCHEDULES.options(name).keys():
+        _check_finite(field, (SCHEDULES.options(name) | options)[key], low, high, open_low)
+    return schedule
+
+
+def _check_finite(field: str, value: float, low: float, high: float, open_low: bool) -> None:
+    check_range(field, value, low, high, open_low=open_low)
+    if not math.isfinite(value):
+        raise ConfigError(f"{field} is {value!r} but must be finite; correct --config.{field}.")
 
 
 @SCHEDULES.register("constant")
@@ -68,7 +92,10 @@ def multi_step(
 ) -> Schedule:
     """start * factor ** (number of milestones reached); milestones count from the start of the run."""
     steps = _warmup_steps(clock, warmup)
-    boundaries = {clock.steps(milestone, "schedule.milestones") - steps: float(factor) for milestone in milestones}
+    boundaries: dict[int, float] = {}
+    for milestone in milestones:
+        boundary = clock.steps(milestone, "schedule.milestones") - steps
+        boundaries[boundary] = boundaries.get(boundary, 1.0) * factor
     if min(boundaries, default=1) < 1:
         raise ConfigError(f"schedule.milestones are {milestones!r} but must come after the warm-up of {steps} steps.")
     return _after_warmup(optax.piecewise_constant_schedule(float(start), boundaries), steps)

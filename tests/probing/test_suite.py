@@ -12,12 +12,9 @@ KEY = jax.random.key(0)
 
 
 def test_every_registered_probe_reads_separable_classes(blobs):
-    probes = tuple(
-        (name, {"epochs": 30, "batch_size": 10, "learning_rate": 1e-2} if name == "linear" else {})
-        for name in PROBES.names()
-    )
-    results = run_probes(probes, *blobs, 3, KEY)
-    assert set(results) == {"linear", "linear_tuned", "knn"}
+    options = {"linear": "linear(epochs=30, batch_size=10, learning_rate=1e-2)"}
+    results = run_probes(tuple(options.get(name, name) for name in PROBES.names()), *blobs, 3, KEY)
+    assert len(results) == len(PROBES.names()) == 3
     for result in results.values():
         assert result["accuracy"] > 0.9
         assert result["finite"]
@@ -32,13 +29,14 @@ def test_result_is_a_function_of_the_key_and_not_of_the_other_probes(blobs):
 
 def test_host_arrays_of_other_types_are_taken(blobs):
     features, labels = np.asarray(blobs[0], np.float64), np.asarray(blobs[1], np.int64)
-    assert run_probes((("knn", {"neighbours": 1}),), features, labels, features, labels, 3, KEY)["knn"]["accuracy"] == 1
+    (result,) = run_probes(("knn(neighbours=1)",), features, labels, features, labels, 3, KEY).values()
+    assert result["accuracy"] == 1
 
 
 def test_training_set_is_capped_in_proportion(blobs):
-    options = (("knn", {"neighbours": 30}),)
-    assert run_probes(options, *blobs, 3, KEY, train_size=30)["knn"]["accuracy"] < 0.6
-    assert run_probes(options, *blobs, 3, KEY, train_size=1000) == run_probes(options, *blobs, 3, KEY)
+    probe = "knn(neighbours=30)"
+    assert run_probes((probe,), *blobs, 3, KEY, train_size=30)[probe]["accuracy"] < 0.6
+    assert run_probes((probe,), *blobs, 3, KEY, train_size=1000) == run_probes((probe,), *blobs, 3, KEY)
 
 
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf, 1e30])
@@ -54,7 +52,7 @@ def test_collapsed_features_give_the_accuracy_of_one_class(blobs):
     _, train_labels, _, test_labels = blobs
     train, test = jnp.full((90, 4), 0.1), jnp.full((45, 4), 0.1)
     shares = jnp.bincount(test_labels, length=3) / 45
-    for result in run_probes(ProbeConfig().specs(), train, train_labels, test, test_labels, 3, KEY).values():
+    for result in run_probes(ProbeConfig().probes, train, train_labels, test, test_labels, 3, KEY).values():
         assert jnp.min(jnp.abs(shares - result["accuracy"])) < 1e-6
 
 

@@ -72,6 +72,12 @@ def test_multi_step_falls_at_its_milestones_counted_from_the_start_of_the_run():
         np.testing.assert_allclose(rate[[99, 100, 149, 150, 200]], [0.1, 0.01, 0.01, 0.001, 0.001], rtol=1e-5)
 
 
+def test_milestones_that_round_to_one_step_both_count():
+    short = Clock(num_examples=8, batch_size=4, steps_per_epoch=2, total_steps=4)
+    rate = parse_schedule("multi_step(start=1.0, milestones=('50 percent', '60 percent'), factor=0.1)", short)
+    assert float(rate(3)) == pytest.approx(0.01)
+
+
 def test_a_number_is_constant_and_linear_is_a_line():
     assert values(0.3, [0, 200]).tolist() == pytest.approx([0.3, 0.3])
     np.testing.assert_allclose(values("linear(start=2.0, end=1.0)"), 2 - np.arange(201) / 200, rtol=1e-6)

@@ -24,6 +24,7 @@ def knn(*, neighbours: int = 20, chunk_size: int = 256) -> Probe:
     Source: arXiv 2302.12091, tables 3 and 4.
     """
     check_range("probe.neighbours", neighbours, 1)
+    check_range("probe.chunk_size", chunk_size, 1)
 
     def probe(
         train_features: Float[Array, "train features"],

@@ -39,6 +39,8 @@ def linear(
     """
     check_range("probe.epochs", epochs, 1)
     check_range("probe.batch_size", batch_size, 1)
+    check_range("probe.learning_rate", learning_rate, 0, open_low=True)
+    check_range("probe.weight_decay", weight_decay, 0)
 
     def probe(
         train_features: Float[Array, "train features"],
