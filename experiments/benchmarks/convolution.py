@@ -1,0 +1,76 @@
+"""Rates of 3x3 convolutions in a compiled loop, by implementation and shape; writes one JSON file.
+
+    python experiments/benchmarks/convolution.py experiments/benchmarks/convolution_cpu.json
+
+``auto`` takes im2col on CPU because it is the fastest forward and backward at every shape of a VGG, which is what a
+training step does; alone the forward pass of wide maps is faster with ``shifted``. XLA's own convolution is left out of
+the loop's table: inside a loop it takes minutes (design: fifty times slower).
+"""
+
+import pathlib
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from repcon_jax.files import write_json
+from repcon_jax.models.convolution import matmul_convolution
+from repcon_jax.workdir import describe_environment
+
+BATCH, REPEATS, STEPS = 64, 5, 3
+# (side in pixels, input channels, output channels) of VGG11's convolutions on 32x32 images.
+SHAPES = ((32, 3, 64), (16, 64, 128), (8, 128, 256), (8, 256, 256), (4, 256, 512), (4, 512, 512), (2, 512, 512))
+
+
+def seconds(function: Callable[..., jax.Array], *arguments: jax.Array) -> float:
+    """Median wall-clock seconds of a call, after one to compile."""
+    jax.block_until_ready(function(*arguments))
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        jax.block_until_ready(function(*arguments))
+        times.append(time.perf_counter() - began)
+    return sorted(times)[REPEATS // 2]
+
+
+def rates(method: str, shape: tuple[int, int, int]) -> dict[str, float]:
+    """GFLOP/s of the forward pass, and of forward and backward together, inside a loop of three steps."""
+    side, inputs, outputs = shape
+    images = jnp.ones((BATCH, side, side, inputs))
+    kernel = jnp.full((3, 3, inputs, outputs), 0.01)
+    convolve = partial(matmul_convolution, window_strides=(1, 1), padding="SAME", method=method)
+
+    @jax.jit
+    def forward(x: jax.Array, k: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, STEPS, lambda i, c: c + jnp.sum(convolve(x + c * 1e-9, k)[0, 0, 0]), 0.0)
+
+    @jax.jit
+    def both(x: jax.Array, k: jax.Array) -> jax.Array:
+        def loss(x: jax.Array, k: jax.Array) -> jax.Array:
+            return jnp.sum(jax.nn.relu(convolve(x, k)))
+
+        def body(_: jax.Array, c: jax.Array) -> jax.Array:
+            dx, dk = jax.grad(loss, argnums=(0, 1))(x + c * 1e-9, k)
+            return c + dx[0, 0, 0, 0] + dk[0, 0, 0, 0]
+
+        return jax.lax.fori_loop(0, STEPS, body, 0.0)
+
+    flops = 2 * BATCH * side * side * 9 * inputs * outputs * STEPS
+    return {
+        "forward": flops / seconds(forward, images, kernel) / 1e9,
+        "forward_and_backward": 3 * flops / seconds(both, images, kernel) / 1e9,
+    }
+
+
+if __name__ == "__main__":
+    table = {
+        "x".join(map(str, shape)): {method: rates(method, shape) for method in ("im2col", "shifted")}
+        for shape in SHAPES
+    }
+    about = {"unit": "GFLOP/s", "batch": BATCH, "environment": describe_environment()}
+    write_json(pathlib.Path(sys.argv[1]), {**about, "rates": table})
+    for shape, by_method in table.items():
+        print(shape, {m: [round(r) for r in found.values()] for m, found in by_method.items()})
