@@ -1,6 +1,7 @@
 """From a config to the pure functions and arrays of a run; everything that can be wrong is found here, uncompiled."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -98,9 +99,11 @@ def build_problem(config: ExperimentConfig) -> Problem:
     check_shapes(encoder, shapes, config.encoder.name)
     model = attach_head(encoder, _head(config, splits))
 
+    load = functools.cache(load_params)  # the start is traced more than once
+
     def build(time: Clock) -> Objective:
         num_views = (config.data.num_global, config.data.num_local)
-        context = Context(model, encoder, time, num_views, load_params)
+        context = Context(model, encoder, time, num_views, load)
         return OBJECTIVES.build(config.objective.name, context, **config.objective.options)
 
     train, time = splits.train, _clock(config, len(splits.train))

@@ -20,7 +20,8 @@ class ProbeConfig:
             part and scored there, so that the test set is used once, at the end. "test": as in the paper's curves.
             "none": no periodic probes.
         train_size: cap on the probe's training set, classes in proportion; None for all of it.
-        data: another data set to probe on, such as "cifar10" after training on TinyImageNet; None for the same.
+        data: another data set to probe on, such as "cifar10" after training on TinyImageNet, normalised with the
+            statistics of its own training set; None for the same.
     """
 
     probes: tuple[str, ...] = ("linear", "linear_tuned", "knn")
