@@ -150,15 +150,15 @@ def check_shapes(encoder: Model, shapes: list[tuple[int, ...]], name: str) -> No
     Raises:
         ConfigError: a shape does not fit the encoder, or not the parameters for the first shape.
     """
-    for shape in shapes:
+    first, *others = dict.fromkeys(shapes)  # tracing a deep network takes seconds: each shape once
+    check_input(encoder, first, name)
+    for shape in others:
         check_input(encoder, shape, name)
-    images = [jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in shapes]
-    variables = jax.eval_shape(encoder.init, jax.random.key(0), images[0])
-    needed = [jax.eval_shape(encoder.init, jax.random.key(0), image) for image in images]
-    for shape, other in zip(shapes, needed, strict=True):
-        if signature(other) != signature(variables):
+        images = [jax.ShapeDtypeStruct((1, *s), jnp.float32) for s in (first, shape)]
+        variables = [signature(jax.eval_shape(encoder.init, jax.random.key(0), i)) for i in images]
+        if variables[0] != variables[1]:
             raise ConfigError(
-                f"encoder {name!r} has other parameters for images of {shape} than for views of {shapes[0]}; let "
+                f"encoder {name!r} has other parameters for images of {shape} than for views of {first}; let "
                 "data.global_augment, data.local_augment and data.image_size give one size, or take an encoder that "
                 "pools globally, such as a resnet."
             )
