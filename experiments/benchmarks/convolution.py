@@ -3,8 +3,8 @@
     python experiments/benchmarks/convolution.py experiments/benchmarks/convolution_cpu.json
 
 ``auto`` takes im2col on CPU because it is the fastest forward and backward at every shape of a VGG, which is what a
-training step does; alone the forward pass of wide maps is faster with ``shifted``. XLA's own convolution is left out of
-the loop's table: inside a loop it takes minutes (design: fifty times slower).
+training step does; alone the forward pass of wide maps is faster with ``shifted``. XLA's own convolution is left out:
+inside a compiled loop on CPU it is tens of times slower than either.
 """
 
 import pathlib
