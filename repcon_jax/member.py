@@ -49,13 +49,11 @@ class Prober:
     Args:
         problem: the run's.
         seed: of the member; the probes have a stream of their own.
-        should_stop: asked before every encoder, since probing a large data set can take minutes.
     """
 
-    def __init__(self, problem: Problem, seed: int, should_stop: Callable[[], Any]) -> None:
+    def __init__(self, problem: Problem, seed: int) -> None:
         """Nothing is computed yet."""
         self._problem = problem
-        self._should_stop = should_stop
         self._key = stream(jax.random.key(seed), "probe")
         self._known: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -70,16 +68,32 @@ class Prober:
             scores = self._scores(state, "validation", splits.fit, splits.validation)
         return {f"{name}/{probe}": s["accuracy"] for name, probes in scores.items() for probe, s in probes.items()}
 
-    def final(self, state: TrainState) -> Scores:
-        """Scores on the test set of probes fitted on the whole training set."""
-        splits = self._problem.probe_splits
-        return {} if splits is None else self._scores(state, "test", splits.train, splits.test)
+    def final(self, state: TrainState, should_stop: Callable[[], Any]) -> Scores:
+        """Scores on the test set of probes fitted on the whole training set.
 
-    def _scores(self, state: TrainState, part: str, fit: Dataset, test: Dataset) -> Scores:
+        Args:
+            state: the last one, which is saved already, so that the probes can be left and begun again.
+            should_stop: asked before every encoder, since probing a large data set can take minutes.
+        Raises:
+            Interrupted: ``should_stop`` said so.
+        """
+        splits = self._problem.probe_splits
+        return {} if splits is None else self._scores(state, "test", splits.train, splits.test, should_stop)
+
+    def _scores(
+        self,
+        state: TrainState,
+        part: str,
+        fit: Dataset,
+        test: Dataset,
+        should_stop: Callable[[], Any] = lambda: False,
+    ) -> Scores:
         objective = self._problem.objective
         encoders = objective.encoders(state.params, state.carried, state.model_state)
         scores = {"input": self._once("input", part, lambda: self._probe(None, fit, test))}
         for name, encoder in encoders.items():
+            if should_stop():
+                raise Interrupted
             compute = lambda encoder=encoder: self._probe(encoder, fit, test)  # noqa: E731
             scores[name] = compute() if name in objective.changing else self._once(name, part, compute)
         return scores
@@ -90,8 +104,6 @@ class Prober:
         return self._known[name, part]
 
     def _probe(self, encoder: tuple[Params, Params] | None, fit: Dataset, test: Dataset) -> dict[str, Any]:
-        if self._should_stop():
-            raise Interrupted
         config, splits = self._problem.config.probe, self._problem.probe_splits
         features = [self._features(encoder, split.images, splits.mean, splits.std) for split in (fit, test)]
         return run_probes(
@@ -157,7 +169,7 @@ class Member:
         self._log = MetricsLog(self.workdir, self.seed, int(state.step) if begun else None)
         self._log.pending.extend(pending)
         self._last_epoch: MetricRows = last_epoch
-        self._prober = Prober(problem, self.seed, self.should_stop)
+        self._prober = Prober(problem, self.seed)
         self._start = self._start_params(state)
         self.on_steps(int(state.step), {})
         try:
@@ -236,7 +248,7 @@ class Member:
         return {
             "seed": self.seed,
             "steps": int(state.step),
-            "probe": self._prober.final(state),
+            "probe": self._prober.final(state, self.should_stop),
             "train": train_means,
             "test": self._evaluate(state),
             "distance": self._distances(state),
