@@ -69,6 +69,17 @@ def l2_normalise(x: Float[Array, "*shape"], axis: int = -1) -> Float[Array, "*sh
     return jnp.where(positive, x * jax.lax.rsqrt(jnp.where(positive, square, 1)), 0)
 
 
+def rematerialised(module: type[nn.Module], on: bool, static_argnums: tuple[int, ...] = ()) -> type[nn.Module]:
+    """The module's class, whose activations, if ``on``, are computed again in the backward pass and not kept.
+
+    Args:
+        module: class of a module; its parameters keep their names.
+        on: whether to do so.
+        static_argnums: Python values among the arguments of its call, where ``self`` is number 0.
+    """
+    return nn.remat(module, static_argnums=static_argnums) if on else module
+
+
 def scale_width(size: int, width: float) -> int:
     """Channels of a layer in a network of relative width ``width``, at least one.
 

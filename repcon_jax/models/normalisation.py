@@ -7,7 +7,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ConfigError, check_range
 
 Normalisation = Literal["batch", "instance", "group", "group_of_8", "layer", "none"]
 Features = Float[Array, "batch *pixels channels"]
@@ -23,11 +23,17 @@ class Normalise(nn.Module):
     ``group``, one of 8 groups of channels of one image; ``group_of_8``, a group of 8 channels of one image, which is
     what the released code of Random Teachers does; ``layer``, a whole image. ``none`` is the identity.
 
+    In training ``batch`` takes the statistics of each of ``batch_norm_parts`` equal, consecutive parts of the batch,
+    and the running ones move towards their mean over the parts. Under jit a batch that is sharded over devices is
+    still one batch, so one part is the global batch whatever the number of devices, and N parts are what other
+    frameworks call per-device statistics on N devices.
+
     Sources: torch.nn.BatchNorm2d(C) and torch.nn.GroupNorm(G, C) with G = C, 8, C / 8 and 1.
     """
 
     kind: Normalisation
     dtype: str = "float32"
+    batch_norm_parts: int = 1
 
     @nn.compact
     def __call__(self, inputs: Features, train: bool) -> Features:
@@ -49,13 +55,42 @@ class Normalise(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
         if not train:
             return (x - running_mean.value) * lax.rsqrt(running_var.value + EPSILON)
-        axes = tuple(range(x.ndim - 1))
-        mean, var = x.mean(axes), x.var(axes)
-        count = x.size // channels
+        parts = split_batch(x, self.batch_norm_parts)
+        axes = tuple(range(1, parts.ndim - 1))
+        mean, var = parts.mean(axes, keepdims=True), parts.var(axes, keepdims=True)
+        count = x.size // (channels * self.batch_norm_parts)
         unbiased = var * (count / max(count - 1, 1))
-        running_mean.value = (1 - MOMENTUM) * running_mean.value + MOMENTUM * mean
-        running_var.value = (1 - MOMENTUM) * running_var.value + MOMENTUM * unbiased
-        return (x - mean) * lax.rsqrt(var + EPSILON)
+        part_mean, part_var = (s.reshape(-1, channels).mean(0) for s in (mean, unbiased))
+        running_mean.value = (1 - MOMENTUM) * running_mean.value + MOMENTUM * part_mean
+        running_var.value = (1 - MOMENTUM) * running_var.value + MOMENTUM * part_var
+        return ((parts - mean) * lax.rsqrt(var + EPSILON)).reshape(x.shape)
+
+
+def check_batch_norm_parts(parts: int, kind: Normalisation) -> None:
+    """Raises ConfigError unless an encoder of this normalisation can take so many parts."""
+    check_range("encoder.batch_norm_parts", parts, 1)
+    if parts > 1 and kind != "batch":
+        raise ConfigError(
+            f"encoder.batch_norm_parts is {parts} but encoder.normalisation is {kind!r}, which does not look at the "
+            "batch; set --config.encoder.batch_norm_parts=1 or --config.encoder.normalisation=batch."
+        )
+
+
+def split_batch(x: Features, parts: int) -> Float[Array, "parts part *pixels channels"]:
+    """The batch as equal, consecutive parts.
+
+    Args:
+        x: features.
+        parts: their number.
+    Raises:
+        ConfigError: the batch can't be divided so.
+    """
+    if x.shape[0] % parts:
+        raise ConfigError(
+            f"encoder.batch_norm_parts is {parts} but the batch has {x.shape[0]} images, which can't be divided into "
+            "parts of one size; set --config.batch_size to a multiple of it or --config.encoder.batch_norm_parts=1."
+        )
+    return x.reshape(parts, -1, *x.shape[1:])
 
 
 def group_count(kind: Normalisation, channels: int) -> int:

@@ -1,5 +1,7 @@
 """Encoders: Table 5's parameter counts, forward passes written again from the papers, and identities."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from scipy.special import erf
 
 from repcon_jax.models import ENCODERS, create_encoder, embedding_size, parameter_count
 from repcon_jax.models.encoders.resnet import resnet
+from repcon_jax.models.encoders.vit import vit
 from repcon_jax.models.normalisation import Normalisation
 
 KEY = jax.random.key(0)
@@ -147,8 +150,8 @@ def test_fresh_vgg_is_positively_homogeneous_because_its_biases_are_zero():
     np.testing.assert_allclose(thrice, 3 * once, rtol=1e-3, atol=1e-4 * np.abs(thrice).max())
 
 
-@pytest.fixture(scope="module")
-def vit():
+@pytest.fixture(scope="module", name="vit")
+def small_vit():
     encoder = create_encoder("vit_tiny", depth=2)
     params, state = jax.jit(encoder.init)(KEY, IMAGES)
     # Tokens of the size of the patches, so that what they do to the embedding is seen.
@@ -202,6 +205,43 @@ def test_vit_block_equals_its_formula(vit):
     hidden = linear(norm(x, block["norm2"]), block["hidden"])
     x = x + linear(hidden * 0.5 * (1 + erf(hidden / np.sqrt(2))), block["output"])
     np.testing.assert_allclose(features["block1"], x, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        partial(create_encoder, "vgg13", width=0.125, num_stages=2, normalisation="batch"),
+        partial(create_encoder, "convnet", width=0.125, num_stages=2, normalisation="batch"),
+        partial(vit, 32, 2, depth=2, patch_size=4),
+        partial(resnet, "basic", (1, 2), 8),
+    ],
+    ids=["vgg", "convnet", "vit", "resnet"],
+)
+def test_rematerialisation_saves_memory_and_changes_nothing_else(build):
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(16, 16, 16, 3)), jnp.float32)
+    draw, variables, found = np.random.default_rng(1), None, []
+    for rematerialise in (False, True):
+        encoder = build(convolution="xla", rematerialise=rematerialise)
+        shapes = jax.eval_shape(encoder.init, KEY, images)
+        if variables is None:
+            variables = jax.tree.map(lambda leaf: jnp.asarray(draw.normal(0, 0.1, leaf.shape), jnp.float32), shapes)
+        assert jax.tree.structure(shapes) == jax.tree.structure(variables)
+
+        def loss(params, state, encoder=encoder):
+            embedding, state = encoder.apply(params, state, images, True)
+            return jnp.sum(embedding**2), state
+
+        program = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(*variables)
+        assert ("optimization_barrier" in program.as_text()) == rematerialise
+        gradient = program.compile()
+        found.append((gradient(*variables), gradient.memory_analysis().temp_size_in_bytes))
+    (plain, more), (again, less) = found
+    # Some gradients are zero but for rounding, such as those of biases before batch norm.
+    scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(plain[1]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * scale), again, plain)
+    # XLA's CPU compiler heeds the barrier from JAX 0.11 on; before, it merges the second computation with the first.
+    if jax.__version_info__ >= (0, 11):
+        assert less < 0.9 * more
 
 
 def test_options_are_listed_with_their_defaults():

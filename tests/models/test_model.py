@@ -1,5 +1,7 @@
 """The seam: pure functions of nested dicts, hashable models, heads attached, input checked before compilation."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,7 @@ from repcon_jax.models import (
     embedding_size,
     parameter_count,
 )
+from repcon_jax.models.encoders.resnet import resnet
 
 IMAGES = jax.random.normal(jax.random.key(7), (4, 8, 8, 3))
 TINY = {"width": 0.0625, "num_stages": 2}
@@ -124,6 +127,24 @@ def test_a_population_is_a_vmap():
     np.testing.assert_allclose(logits[1], alone[0].logits, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        partial(create_encoder, "vgg11", **TINY),
+        partial(create_encoder, "convnet", **TINY),
+        partial(create_encoder, "mlp", widths=(8, 4)),
+        partial(resnet, "basic", (1,), 4),
+    ],
+    ids=["vgg", "convnet", "mlp", "resnet"],
+)
+def test_every_layer_of_an_encoder_takes_the_parts_of_the_batch(build):
+    encoder = build(normalisation="batch", batch_norm_parts=2)
+    params, state = jax.jit(encoder.init)(KEY, IMAGES)
+    apply = jax.jit(lambda x: encoder.apply(params, state, x, True)[0])
+    # The first part of the batch does not feel what is in the second.
+    np.testing.assert_allclose(apply(IMAGES)[:2], apply(IMAGES.at[2:].multiply(3))[:2], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ENCODERS.names())
 def test_bfloat16_computes_but_keeps_float32_parameters_and_outputs(name):
     encoder = create_encoder(name, dtype="bfloat16")
@@ -179,6 +200,8 @@ def test_inputs_that_are_no_images_are_refused(shape):
         ("vgg11", {"width": 0.0}, r"encoder\.width is 0\.0"),
         ("vgg11", {"num_stages": 6}, r"encoder\.num_stages is 6.*\[1, 5\]"),
         ("vgg11", {"normalisation": "btach"}, "one of 'batch'"),
+        ("resnet18", {"batch_norm_parts": 0}, r"encoder\.batch_norm_parts is 0"),
+        ("vgg11", {"batch_norm_parts": 2}, r"batch_norm_parts is 2 but encoder\.normalisation is 'none'"),
         ("vit_tiny", {"patch_size": 0}, r"encoder\.patch_size is 0"),
         ("mlp", {"widths": ()}, r"encoder\.widths is \(\)"),
         ("mlp", {"widths": (4, 0)}, r"encoder\.widths is 0"),

@@ -11,8 +11,8 @@ from repcon_jax.models.normalisation import Normalise
 IMAGES = np.random.default_rng(0).normal(3.0, 2.0, (4, 5, 3, 16)).astype(np.float32)
 
 
-def _apply(kind, inputs, train, state=None):
-    layer = Normalise(kind)
+def _apply(kind, inputs, train, state=None, parts=1):
+    layer = Normalise(kind, batch_norm_parts=parts)
     variables = layer.init(jax.random.key(0), jnp.asarray(inputs), False)
     stats = variables.get("batch_stats", {}) if state is None else state
     variables = {"params": variables.get("params", {}), "batch_stats": stats}
@@ -43,6 +43,26 @@ def test_evaluation_uses_the_running_statistics_and_leaves_them():
     output, after = _apply("batch", IMAGES, train=False, state=state)
     np.testing.assert_allclose(output, (IMAGES - 2) / np.sqrt(9 + 1e-5), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(after["var"], state["var"])
+
+
+@pytest.mark.parametrize(("images", "parts"), [(IMAGES, 1), (IMAGES, 2), (IMAGES, 4), (IMAGES[:, 0, 0], 2)])
+def test_parts_of_a_batch_have_statistics_of_their_own(images, parts):
+    output, state = _apply("batch", images, train=True, parts=parts)
+    split, axes = np.split(images, parts), tuple(range(images.ndim - 1))
+    expected = [(x - x.mean(axes)) / np.sqrt(x.var(axes) + 1e-5) for x in split]
+    np.testing.assert_allclose(output, np.concatenate(expected), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(state["mean"], 0.1 * np.mean([x.mean(axes) for x in split], 0), rtol=1e-5)
+    np.testing.assert_allclose(state["var"], 0.9 + 0.1 * np.mean([x.var(axes, ddof=1) for x in split], 0), rtol=1e-5)
+
+
+def test_evaluation_knows_no_parts():
+    output, _ = _apply("batch", IMAGES, train=False, parts=3)
+    np.testing.assert_array_equal(output, _apply("batch", IMAGES, train=False)[0])
+
+
+def test_a_batch_that_has_no_equal_parts_is_refused():
+    with pytest.raises(ConfigError, match=r"batch_norm_parts is 3 but the batch has 4 images"):
+        _apply("batch", IMAGES, train=True, parts=3)
 
 
 def test_fresh_batch_norm_divides_by_the_root_of_one_plus_epsilon():

@@ -8,7 +8,7 @@ from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.models.convolution import Images
 from repcon_jax.models.layers import ComputeType, Linear
 from repcon_jax.models.model import Model, from_linen
-from repcon_jax.models.normalisation import Normalisation, Normalise
+from repcon_jax.models.normalisation import Normalisation, Normalise, check_batch_norm_parts
 from repcon_jax.models.registries import ENCODERS
 
 
@@ -17,6 +17,7 @@ class Mlp(nn.Module):
 
     widths: tuple[int, ...]
     normalisation: Normalisation
+    batch_norm_parts: int
     dtype: str
 
     @nn.compact
@@ -24,14 +25,18 @@ class Mlp(nn.Module):
         x, features = images.reshape(images.shape[0], -1), {}
         for i, width in enumerate(self.widths, 1):
             x = Linear(width, dtype=self.dtype, name=f"linear{i}")(x)
-            x = Normalise(self.normalisation, self.dtype, name=f"norm{i}")(x, train)
+            x = Normalise(self.normalisation, self.dtype, self.batch_norm_parts, name=f"norm{i}")(x, train)
             x = features[f"layer{i}"] = jax.nn.gelu(x, approximate=False)
         return x, features | {"embedding": x}
 
 
 @ENCODERS.register("mlp")
 def mlp(
-    *, widths: tuple[int, ...] = (512, 512), normalisation: Normalisation = "none", dtype: ComputeType = "float32"
+    *,
+    widths: tuple[int, ...] = (512, 512),
+    normalisation: Normalisation = "none",
+    batch_norm_parts: int = 1,
+    dtype: ComputeType = "float32",
 ) -> Model:
     """Flattened images through layers of linear map, normalisation and exact GELU.
 
@@ -40,12 +45,14 @@ def mlp(
     Args:
         widths: sizes of the layers; the last is the embedding's.
         normalisation: layer before every GELU; a vector has no pixels, so ``instance`` is not possible.
+        batch_norm_parts: equal parts of the batch, each with batch norm statistics of its own; 1 is the whole batch.
         dtype: type of the computation; parameters and embeddings are float32.
     Raises:
-        ConfigError: there is no layer, or a width is not positive.
+        ConfigError: there is no layer, or a width or the number of parts is not positive.
     """
     if not widths:
         raise ConfigError("encoder.widths is () but must name at least one layer's width; set --config.encoder.widths.")
     for width in widths:
         check_range("encoder.widths", width, 1)
-    return from_linen(Mlp(tuple(widths), normalisation, dtype))
+    check_batch_norm_parts(batch_norm_parts, normalisation)
+    return from_linen(Mlp(tuple(widths), normalisation, batch_norm_parts, dtype))

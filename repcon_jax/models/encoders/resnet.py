@@ -14,9 +14,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.models.convolution import ConvolutionName, Images, Maps, max_pool
-from repcon_jax.models.layers import ComputeType, conv, scale_width
+from repcon_jax.models.layers import ComputeType, conv, rematerialised, scale_width
 from repcon_jax.models.model import Model, from_linen
-from repcon_jax.models.normalisation import Normalisation, Normalise
+from repcon_jax.models.normalisation import Normalisation, Normalise, check_batch_norm_parts
 from repcon_jax.models.registries import ENCODERS
 
 Stem = Literal["cifar", "imagenet"]
@@ -30,6 +30,7 @@ class ConvNorm(nn.Module):
     kernel_size: int
     stride: int
     normalisation: Normalisation
+    batch_norm_parts: int
     dtype: str
     convolution: ConvolutionName
 
@@ -45,7 +46,8 @@ class ConvNorm(nn.Module):
             convolution=self.convolution,
             name="conv",
         )
-        return Normalise(self.normalisation, self.dtype, name="norm")(layer(images), train)
+        norm = Normalise(self.normalisation, self.dtype, self.batch_norm_parts, name="norm")
+        return norm(layer(images), train)
 
 
 class ResidualBlock(nn.Module):
@@ -55,6 +57,7 @@ class ResidualBlock(nn.Module):
     channels: int
     stride: int
     normalisation: Normalisation
+    batch_norm_parts: int
     dtype: str
     convolution: ConvolutionName
 
@@ -72,7 +75,8 @@ class ResidualBlock(nn.Module):
         return jax.nn.relu(x + images)
 
     def _layer(self, channels: int, kernel_size: int, stride: int, name: str) -> ConvNorm:
-        return ConvNorm(channels, kernel_size, stride, self.normalisation, self.dtype, self.convolution, name=name)
+        options = (self.normalisation, self.batch_norm_parts, self.dtype, self.convolution)
+        return ConvNorm(channels, kernel_size, stride, *options, name=name)
 
 
 class ResidualStage(nn.Module):
@@ -83,16 +87,18 @@ class ResidualStage(nn.Module):
     depth: int
     stride: int
     normalisation: Normalisation
+    batch_norm_parts: int
     dtype: str
     convolution: ConvolutionName
+    rematerialise: bool
 
     @nn.compact
     def __call__(self, images: Images, train: bool) -> tuple[Maps, dict[str, Array]]:
-        features = {}
+        options = (self.normalisation, self.batch_norm_parts, self.dtype, self.convolution)
+        build, features = rematerialised(ResidualBlock, self.rematerialise, static_argnums=(2,)), {}
         for i in range(1, self.depth + 1):
             stride = self.stride if i == 1 else 1
-            options = (self.normalisation, self.dtype, self.convolution)
-            images = ResidualBlock(self.kind, self.channels, stride, *options, name=f"block{i}")(images, train)
+            images = build(self.kind, self.channels, stride, *options, name=f"block{i}")(images, train)
             features[f"block{i}"] = images
         return images, features
 
@@ -105,21 +111,22 @@ class ResNet(nn.Module):
     channels: int
     stem: Stem
     normalisation: Normalisation
+    batch_norm_parts: int
     dtype: str
     convolution: ConvolutionName
+    rematerialise: bool
 
     @nn.compact
     def __call__(self, images: Images, train: bool) -> tuple[Float[Array, "batch size"], dict[str, Array]]:
-        options = (self.normalisation, self.dtype, self.convolution)
+        options = (self.normalisation, self.batch_norm_parts, self.dtype, self.convolution)
         kernel_size, stride = (3, 1) if self.stem == "cifar" else (7, 2)
         images = jax.nn.relu(ConvNorm(self.channels, kernel_size, stride, *options, name="stem")(images, train))
         if self.stem == "imagenet":
             images = max_pool(images, window=3, stride=2, padding=1)
         features = {"stem": images}
         for i, depth in enumerate(self.depths):
-            stage = ResidualStage(
-                self.kind, self.channels * 2**i, depth, 1 if i == 0 else 2, *options, name=f"stage{i + 1}"
-            )
+            shape = (self.channels * 2**i, depth, 1 if i == 0 else 2)
+            stage = ResidualStage(self.kind, *shape, *options, self.rematerialise, name=f"stage{i + 1}")
             images, blocks = stage(images, train)
             features |= {f"stage{i + 1}.{name}": block for name, block in blocks.items()}
         embedding = images.mean((1, 2))
@@ -133,9 +140,11 @@ def resnet(
     *,
     stem: Stem = "cifar",
     normalisation: Normalisation = "batch",
+    batch_norm_parts: int = 1,
     width: float = 1.0,
     dtype: ComputeType = "float32",
     convolution: ConvolutionName = "auto",
+    rematerialise: bool = False,
 ) -> Model:
     """The residual networks that ``ENCODERS`` knows by name.
 
@@ -145,13 +154,17 @@ def resnet(
         channels: of the stem and the first stage.
         stem: ``cifar`` is a 3x3 convolution, ``imagenet`` a 7x7 convolution of stride 2 and a max pool.
         normalisation: layer after every convolution.
+        batch_norm_parts: equal parts of the batch, each with batch norm statistics of its own; 1 is the whole batch.
         width: factor on every layer's channels, positive.
         dtype: type of the computation; parameters and embeddings are float32.
         convolution: how to compute convolutions; ``auto`` chooses by platform.
+        rematerialise: whether each block is computed again in the backward pass, which saves memory and costs time.
     Raises:
-        ConfigError: the width is not positive.
+        ConfigError: the width or the number of parts is not positive.
     """
-    return from_linen(ResNet(kind, depths, scale_width(channels, width), stem, normalisation, dtype, convolution))
+    check_batch_norm_parts(batch_norm_parts, normalisation)
+    options = (normalisation, batch_norm_parts, dtype, convolution, rematerialise)
+    return from_linen(ResNet(kind, depths, scale_width(channels, width), stem, *options))
 
 
 ARCHITECTURES: dict[str, tuple[Block, tuple[int, ...], int]] = {

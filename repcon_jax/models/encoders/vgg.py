@@ -12,9 +12,9 @@ from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.models.convolution import ConvolutionName, Images, Maps, max_pool
-from repcon_jax.models.layers import ComputeType, conv, scale_width
+from repcon_jax.models.layers import ComputeType, conv, rematerialised, scale_width
 from repcon_jax.models.model import Model, from_linen
-from repcon_jax.models.normalisation import Normalisation, Normalise
+from repcon_jax.models.normalisation import Normalisation, Normalise, check_batch_norm_parts
 from repcon_jax.models.registries import ENCODERS
 
 Features = dict[str, Array]
@@ -27,6 +27,7 @@ class Stage(nn.Module):
     channels: int
     depth: int
     normalisation: Normalisation
+    batch_norm_parts: int
     dtype: str
     convolution: ConvolutionName
 
@@ -35,7 +36,8 @@ class Stage(nn.Module):
         features = {}
         for i in range(1, self.depth + 1):
             layer = conv(self.channels, 3, padding=1, dtype=self.dtype, convolution=self.convolution, name=f"conv{i}")
-            images = Normalise(self.normalisation, self.dtype, name=f"norm{i}")(layer(images), train)
+            norm = Normalise(self.normalisation, self.dtype, self.batch_norm_parts, name=f"norm{i}")
+            images = norm(layer(images), train)
             images = features[f"conv{i}"] = jax.nn.relu(images)
         return max_pool(images), features
 
@@ -46,16 +48,18 @@ class Vgg(nn.Module):
     channels: tuple[int, ...]
     depths: tuple[int, ...]
     normalisation: Normalisation
+    batch_norm_parts: int
     dtype: str
     convolution: ConvolutionName
+    rematerialise: bool
 
     @nn.compact
     def __call__(self, images: Images, train: bool) -> tuple[Float[Array, "batch size"], Features]:
         _check_size(images.shape[1:3], len(self.depths))
-        features = {}
+        options = (self.normalisation, self.batch_norm_parts, self.dtype, self.convolution)
+        build, features = rematerialised(Stage, self.rematerialise, static_argnums=(2,)), {}
         for i, (channels, depth) in enumerate(zip(self.channels, self.depths, strict=True), 1):
-            stage = Stage(channels, depth, self.normalisation, self.dtype, self.convolution, name=f"stage{i}")
-            images, layers = stage(images, train)
+            images, layers = build(channels, depth, *options, name=f"stage{i}")(images, train)
             features |= {f"stage{i}.{name}": layer for name, layer in layers.items()}
         embedding = images.reshape(images.shape[0], -1)
         return embedding, features | {"embedding": embedding}
@@ -75,26 +79,32 @@ def vgg(
     depths: tuple[int, ...],
     *,
     normalisation: Normalisation = "none",
+    batch_norm_parts: int = 1,
     width: float = 1.0,
     num_stages: int = 5,
     dtype: ComputeType = "float32",
     convolution: ConvolutionName = "auto",
+    rematerialise: bool = False,
 ) -> Model:
     """The VGG networks that ``ENCODERS`` knows by name; on 32x32 images the embedding has 512 * width entries.
 
     Args:
         depths: convolutions per stage.
         normalisation: layer after every convolution.
+        batch_norm_parts: equal parts of the batch, each with batch norm statistics of its own; 1 is the whole batch.
         width: factor on every layer's channels, positive.
         num_stages: stages kept, 1 to 5; every stage halves the image.
         dtype: type of the computation; parameters and embeddings are float32.
         convolution: how to compute convolutions; ``auto`` chooses by platform.
+        rematerialise: whether each stage is computed again in the backward pass, which saves memory and costs time.
     Raises:
-        ConfigError: the width or the number of stages is out of range.
+        ConfigError: the width, the number of stages or of parts is out of range.
     """
     check_range("encoder.num_stages", num_stages, 1, len(depths))
+    check_batch_norm_parts(batch_norm_parts, normalisation)
     channels = tuple(scale_width(c, width) for c in CHANNELS[:num_stages])
-    return from_linen(Vgg(channels, depths[:num_stages], normalisation, dtype, convolution))
+    options = (normalisation, batch_norm_parts, dtype, convolution, rematerialise)
+    return from_linen(Vgg(channels, depths[:num_stages], *options))
 
 
 DEPTHS = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}

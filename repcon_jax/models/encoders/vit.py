@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.models.convolution import ConvolutionName, Images
-from repcon_jax.models.layers import ComputeType, Linear, conv, truncated_normal, uniform_fan_in
+from repcon_jax.models.layers import ComputeType, Linear, conv, rematerialised, truncated_normal, uniform_fan_in
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.registries import ENCODERS
 
@@ -63,14 +63,16 @@ class VisionTransformer(nn.Module):
     tied: bool
     dtype: str
     convolution: ConvolutionName
+    rematerialise: bool
 
     @nn.compact
     def __call__(self, images: Images, train: bool) -> tuple[Float[Array, "batch size"], dict[str, Array]]:
         tokens = self._embed(images)
         features = {"tokens": tokens}
-        shared = TransformerBlock(self.num_heads, self.dtype, name="block") if self.tied else None
+        build = rematerialised(TransformerBlock, self.rematerialise)
+        shared = build(self.num_heads, self.dtype, name="block") if self.tied else None
         for i in range(1, self.depth + 1):
-            block = shared or TransformerBlock(self.num_heads, self.dtype, name=f"block{i}")
+            block = shared or build(self.num_heads, self.dtype, name=f"block{i}")
             tokens = features[f"block{i}"] = block(tokens)
         # Only the class token is read, so only it need be normalised.
         embedding = nn.LayerNorm(dtype=self.dtype, use_fast_variance=False, name="norm")(tokens[:, 0])
@@ -110,6 +112,7 @@ def vit(
     tied: bool = False,
     dtype: ComputeType = "float32",
     convolution: ConvolutionName = "auto",
+    rematerialise: bool = False,
 ) -> Model:
     """The vision transformers that ``ENCODERS`` knows by name.
 
@@ -125,12 +128,14 @@ def vit(
         tied: whether all blocks share their parameters.
         dtype: type of the computation; parameters and embeddings are float32.
         convolution: how to compute the patch embedding; ``auto`` chooses by platform.
+        rematerialise: whether each block is computed again in the backward pass, which saves memory and costs time.
     Raises:
         ConfigError: a number is not positive.
     """
     check_range("encoder.patch_size", patch_size, 1)
     check_range("encoder.depth", depth, 1)
-    return from_linen(VisionTransformer(size, num_heads, patch_size, depth, tied, dtype, convolution))
+    options = (tied, dtype, convolution, rematerialise)
+    return from_linen(VisionTransformer(size, num_heads, patch_size, depth, *options))
 
 
 ARCHITECTURES = {"vit_tiny": (192, 3), "vit_small": (384, 6), "vit_medium": (512, 8), "vit_base": (768, 12)}
