@@ -8,6 +8,8 @@ where it was stopped, or says that the run is complete.
   --workdir DIRECTORY         where everything is written: report.md, results.json, metrics.jsonl, figures/,
                               checkpoints/, tensorboard/, config.json, environment.json
   --config.FIELD=VALUE        overrides one value, such as --config.seed=1 or --config.optimiser.learning_rate=3e-4
+  --compilation_cache PLACE   directory in which compiled programs are kept from start to start, or none for no such
+                              cache; by default ~/.cache/repcon_jax/xla
   --help                      shows this text
 
 Exit codes: 0 done, 1 the loss diverged, 2 something given is wrong (one sentence says what), 130 or 143 stopped by
@@ -44,9 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from repcon_jax.command_line import read_arguments
+    from repcon_jax import compilation_cache
+    from repcon_jax.command_line import read_arguments, split_start_flags
 
-    config, workdir = read_arguments(arguments)
+    start, words = split_start_flags(arguments)
+    config, workdir = read_arguments(words)
+    compilation_cache.enable(start.get("--compilation_cache"))
     from repcon_jax.experiment import Stopped, run_experiment
     from repcon_jax.figures import results_table
 

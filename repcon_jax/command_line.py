@@ -12,6 +12,27 @@ from repcon_jax.config import ExperimentConfig, parse_config
 from repcon_jax.errors import ConfigError, UserError, did_you_mean
 
 _FLAGS = ("--config", "--workdir")
+_START_FLAGS = ("--compilation_cache",)
+
+
+def split_start_flags(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The flags that say how this start is made, with their values, and the other words, which say what is run.
+
+    Raises:
+        ConfigError: such a flag has no value.
+
+    >>> split_start_flags(["--compilation_cache", "none", "--workdir=runs/a"])
+    ({'--compilation_cache': 'none'}, ['--workdir=runs/a'])
+    """
+    given, others, words = {}, [], list(arguments)
+    while words:
+        word = words.pop(0)
+        flag, equals, value = word.partition("=")
+        if flag in _START_FLAGS:
+            given[flag] = value if equals else _next_value(flag, words)
+        else:
+            others.append(word)
+    return given, others
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[ExperimentConfig, pathlib.Path]:
@@ -81,13 +102,16 @@ def _pairs(arguments: Sequence[str]) -> dict[str, str]:
     while words:
         flag, equals, value = words.pop(0).partition("=")
         if flag not in _FLAGS and not flag.startswith("--config."):
-            raise ConfigError(f"argument {flag!r} does not exist; {did_you_mean(flag, [*_FLAGS, '--config.FIELD'])}.")
-        if not equals:
-            if not words or words[0].startswith("--"):
-                raise ConfigError(f"{flag} has no value; write {flag}=VALUE.")
-            value = words.pop(0)
-        given[flag] = value
+            known = [*_FLAGS, *_START_FLAGS, "--config.FIELD"]
+            raise ConfigError(f"argument {flag!r} does not exist; {did_you_mean(flag, known)}.")
+        given[flag] = value if equals else _next_value(flag, words)
     return given
+
+
+def _next_value(flag: str, words: list[str]) -> str:
+    if not words or words[0].startswith("--"):
+        raise ConfigError(f"{flag} has no value; write {flag}=VALUE.")
+    return words.pop(0)
 
 
 def _override(config: dict[str, Any], path: str, value: Any) -> None:

@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = str(ROOT / "configs" / "random_teacher.py")
 TINY = [
     f"--config={CONFIG}:digits,mlp",
+    "--compilation_cache=none",
     "--config.data.options.image_size=8",
     "--config.data.subset=200",
     "--config.encoder.widths=(16,8)",
