@@ -1,0 +1,165 @@
+"""Competitors side by side: processes that take turns, and what is said about their times."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parents[2]
+Spread = dict[str, Any]
+
+
+class NotMeasuredError(Exception):
+    """A competitor that can't run; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What a worker builds.
+
+    Args:
+        runner: ``module:Class`` in this folder.
+        options: the class's arguments.
+        environment: variables of the process.
+    """
+
+    runner: str
+    options: Mapping[str, Any]
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+class Worker:
+    """A competitor's process, ready to step."""
+
+    def __init__(self, spec: Spec) -> None:
+        """Starts the process and waits until it has made its first step.
+
+        Raises:
+            NotMeasuredError: it failed.
+        """
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        text = json.dumps({"runner": spec.runner, "options": dict(spec.options)})
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "experiments.benchmarks.worker", text],
+            cwd=ROOT,
+            env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **spec.environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        self.ready = self._answer()
+
+    def seconds(self, steps: int) -> float:
+        """Wall-clock seconds of a number of steps, measured in the process."""
+        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.flush()
+        return self._answer()["seconds"]
+
+    def finish(self) -> dict[str, Any]:
+        """Ends the process; everything it said about itself."""
+        self.process.stdin.close()
+        about = self.ready | self._answer()
+        self.process.wait()
+        return about
+
+    def kill(self) -> None:
+        """Ends the process where ``finish`` did not."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.log):
+            stream.close()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        self.process.wait()
+        self.log.seek(0)
+        said = [text.strip() for text in self.log.readlines() if text.strip()]
+        self.kill()
+        raise NotMeasuredError(said[-1][:200] if said else f"the process ended with {self.process.returncode}")
+
+
+def compare(specs: Mapping[str, Spec], repeats: int, turn_seconds: float) -> dict[str, dict[str, Any]]:
+    """Runs competitors in turns, A B C A B C ..., so that a drift of the machine meets them all.
+
+    Args:
+        specs: the competitors by name.
+        repeats: turns of each.
+        turn_seconds: a turn is as many steps as take about this long, at least one.
+    Returns:
+        For each name what the worker says about itself, ``steps`` per turn and ``step_seconds`` of every turn, or
+        ``{"not_measured": reason}``.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    with contextlib.ExitStack() as stack:
+        workers = {}
+        for name, spec in specs.items():
+            try:
+                workers[name] = Worker(spec)
+                stack.callback(workers[name].kill)
+            except NotMeasuredError as error:
+                found[name] = {"not_measured": str(error)}
+        for name, (steps, seconds) in _turns(workers, repeats, turn_seconds).items():
+            found[name] = workers[name].finish() | {"steps": steps, "step_seconds": seconds}
+    return {name: found[name] for name in specs}
+
+
+def _turns(workers: Mapping[str, Worker], repeats: int, turn_seconds: float) -> dict[str, tuple[int, list[float]]]:
+    steps = {name: max(1, round(turn_seconds / worker.seconds(1))) for name, worker in workers.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(repeats):
+        for name, worker in workers.items():
+            seconds[name].append(worker.seconds(steps[name]) / steps[name])
+    return {name: (steps[name], seconds[name]) for name in workers}
+
+
+def spread(values: list[float]) -> Spread:
+    """Median, quartiles, least and greatest.
+
+    >>> spread([4.0, 1.0, 3.0, 2.0, 10.0])["median"]
+    3.0
+    """
+    low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return {
+        "median": float(median),
+        "lower_quartile": float(low),
+        "upper_quartile": float(high),
+        "least": min(values),
+        "greatest": max(values),
+    }
+
+
+def rates(step_seconds: list[float], units: float = 1.0) -> Spread:
+    """Units per second, such as images, when a step holds ``units`` of them."""
+    return spread([units / seconds for seconds in step_seconds])
+
+
+def ratios(ours: list[float], theirs: list[float]) -> Spread:
+    """How many times faster we are, turn by turn: their seconds over ours; above 1 we are faster.
+
+    >>> ratios([1.0, 2.0], [2.0, 6.0])["median"]
+    2.5
+    """
+    return spread([b / a for a, b in zip(ours, theirs, strict=True)])
+
+
+@contextlib.contextmanager
+def cache_directories() -> Iterator[dict[str, str]]:
+    """Variables that give a process empty compilation caches, which a second process finds filled."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield {
+            "JAX_COMPILATION_CACHE_DIR": f"{folder}/jax",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            "TORCHINDUCTOR_CACHE_DIR": f"{folder}/torch",
+        }

@@ -1,0 +1,147 @@
+"""What is measured, by kind of machine: sized so that everything takes less than ten minutes."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One step that competitors are compared on.
+
+    Args:
+        encoder: registered name.
+        batch_size: images per step of a member.
+        members: sizes of our populations; 1 comes first and is what PyTorch is compared with.
+        dtype: of the computation.
+        rivals: PyTorch's modes, ``eager`` and ``compile``.
+    """
+
+    encoder: str
+    batch_size: int
+    members: tuple[int, ...] = (1,)
+    dtype: str = "float32"
+    rivals: tuple[str, ...] = ("eager", "compile")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Everything that is measured.
+
+    Args:
+        outputs: of the head.
+        num_images: in memory.
+        repeats: turns of every competitor.
+        turn_seconds: about how long a turn lasts.
+        cases: of the step rate.
+        agreement: encoders whose counts and logits are compared with PyTorch's before anything is timed.
+        scaling: the case, laid over ``devices`` devices; None where there is only one device.
+        devices: numbers of devices.
+        simulated: whether the devices are simulated on the CPU.
+        sweep: the case of the alpha sweep, with ``alphas`` times ``seeds`` members.
+        probe_train, probe_test: examples of the probes, whose features have the size of VGG11's.
+        probes: what is measured of the probing room.
+        features: encoder and batch size of the feature extraction.
+        matmul: side of the matrices, and types.
+    """
+
+    outputs: int
+    num_images: int
+    repeats: int
+    turn_seconds: float
+    cases: tuple[Case, ...]
+    agreement: tuple[str, ...]
+    scaling: Case | None
+    devices: tuple[int, ...]
+    simulated: bool
+    sweep: Case
+    alphas: int
+    seeds: int
+    probe_train: int
+    probe_test: int
+    probes: tuple[str, ...]
+    features: tuple[str, int]
+    matmul: tuple[int, tuple[str, ...]]
+
+
+CPU = Plan(
+    outputs=4096,
+    num_images=10_000,
+    repeats=4,
+    turn_seconds=0.5,
+    cases=(
+        Case("mlp", 128, (1, 2, 4)),
+        Case("mlp", 256, rivals=("eager",)),
+        Case("vit_tiny", 128, rivals=("eager",)),
+        Case("vgg11", 128, (1, 2)),
+        Case("vgg11", 256, rivals=("eager",)),
+        Case("resnet18", 128, rivals=("eager",)),
+    ),
+    agreement=("mlp", "vgg11", "resnet18", "vit_tiny"),
+    scaling=Case("mlp", 64),
+    devices=(1, 2, 4, 8),
+    simulated=True,
+    sweep=Case("mlp", 128, rivals=("eager",)),
+    alphas=11,
+    seeds=1,
+    probe_train=10_000,
+    probe_test=2_000,
+    probes=("features", "linear", "knn"),
+    features=("vgg11", 256),
+    matmul=(2048, ("float32",)),
+)
+
+GPU = Plan(
+    outputs=65_536,
+    num_images=50_000,
+    repeats=5,
+    turn_seconds=1.0,
+    cases=tuple(
+        Case(encoder, 256, (1, 2, 4, 8), dtype)
+        for encoder in ("vgg11", "resnet18")
+        for dtype in ("float32", "bfloat16")
+    ),
+    agreement=("mlp", "vgg11", "resnet18", "vit_tiny"),
+    scaling=None,
+    devices=(1,),
+    simulated=False,
+    sweep=Case("vgg11", 256, dtype="bfloat16"),
+    alphas=11,
+    seeds=3,
+    probe_train=50_000,
+    probe_test=10_000,
+    probes=("features", "linear", "knn"),
+    features=("vgg11", 256),
+    matmul=(8192, ("float32", "tf32", "bfloat16")),
+)
+
+# A look that everything works, in seconds and without PyTorch; its numbers say nothing about speed.
+QUICK = Plan(
+    outputs=64,
+    num_images=64,
+    repeats=2,
+    turn_seconds=0.0,
+    cases=(Case("mlp", 16, rivals=()),),
+    agreement=(),
+    scaling=None,
+    devices=(1,),
+    simulated=True,
+    sweep=Case("mlp", 16, rivals=()),
+    alphas=2,
+    seeds=1,
+    probe_train=64,
+    probe_test=32,
+    probes=("knn",),
+    features=("mlp", 16),
+    matmul=(64, ("float32",)),
+)
+
+
+def plan_for(backend: str, *, quick: bool = False) -> Plan:
+    """The plan of a machine.
+
+    Args:
+        backend: JAX's name of the platform, such as ``cpu``.
+        quick: whether a look that it works is enough.
+    """
+    if quick:
+        return QUICK
+    return CPU if backend == "cpu" else GPU
