@@ -6,8 +6,11 @@ BIN := $(VENV)/bin
 REQUIREMENTS ?= requirements-lock.txt
 QUICKSTART_WORKDIR ?= runs/quickstart
 QUICKSTART_FLAGS ?=
+BENCH_FLAGS ?=
+# Without a GPU PyTorch's small CPU build is enough.
+TORCH_FLAGS ?= $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: quickstart test lint install clean
+.PHONY: quickstart test lint bench bench-gpu install clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python -m repcon_jax --config configs/quickstart.py --workdir $(QUICKSTART_WORKDIR) $(QUICKSTART_FLAGS)
@@ -18,6 +21,17 @@ test: $(VENV)/.installed lint
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+bench: $(VENV)/.bench-installed
+	$(BIN)/python -m experiments.benchmarks.run $(BENCH_FLAGS)
+
+bench-gpu: $(VENV)/.bench-installed
+	$(BIN)/python -c 'import jax; raise SystemExit(jax.default_backend() == "cpu" and "error: JAX finds no GPU here")'
+	$(BIN)/python -m experiments.benchmarks.run $(BENCH_FLAGS)
+
+$(VENV)/.bench-installed: $(VENV)/.installed requirements-bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt $(TORCH_FLAGS)
+	touch $@
 
 install: $(VENV)/.installed
 
