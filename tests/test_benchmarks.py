@@ -1,0 +1,198 @@
+"""The benchmarks run, and their pages hold their numbers; how fast anything is is no test's business."""
+
+import itertools
+import json
+import math
+import pathlib
+import re
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.append(str(ROOT))
+
+from experiments.benchmarks import measure  # noqa: E402
+from experiments.benchmarks.flops import matmul_flops  # noqa: E402
+from experiments.benchmarks.plan import Case  # noqa: E402
+from experiments.benchmarks.report import markdown, number, table  # noqa: E402
+from experiments.benchmarks.step_rate import describe  # noqa: E402
+from experiments.benchmarks.utilisation import utilisation  # noqa: E402
+
+COMMITTED = sorted((ROOT / "experiments" / "benchmarks" / "results").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmarks")
+    command = [sys.executable, "-m", "experiments.benchmarks.run", "--quick", "--kind", "here", "--out", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return folder
+
+
+def test_a_quick_run_writes_numbers_page_and_pictures(quick_run):
+    record = json.loads((quick_run / "results" / "here.json").read_text())
+    page = (quick_run / "results" / "here.md").read_text()
+    assert page == markdown(record)
+    assert record["environment"]["commit"]
+    assert "not measured:" not in page.split("## Landscape")[0]
+    pictures = re.findall(r"\]\((.*?\.png)\)", page)
+    assert pictures
+    assert all((quick_run / "results" / picture).exists() for picture in pictures)
+    check_numbers(page, record)
+
+
+def check_numbers(page, record):
+    """Every number that stands in a table is a number of the JSON."""
+    known = {number(value) for value in leaves(record)}
+    cells = "\n".join(line for line in page.splitlines() if line.startswith("|"))
+    shown = set(re.findall(r"(?<![\w.])-?\d[\d.]*(?:e-?\d+)?(?![\w])", cells))
+    assert shown
+    assert shown <= known
+
+
+def leaves(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [value] if isinstance(value, (int, float)) else []
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_a_committed_page_is_that_of_its_numbers(path):
+    record, page = json.loads(path.read_text()), path.with_suffix(".md").read_text()
+    assert page == markdown(record)
+    assert not record["quick"]
+    check_numbers(page, record)
+    assert all((path.parent / picture).exists() for picture in re.findall(r"\]\((.*?\.png)\)", page))
+
+
+def test_medians_quartiles_and_ratios():
+    found = measure.spread([5.0, 1.0, 2.0, 4.0, 3.0])
+    assert found == {"median": 3.0, "lower_quartile": 2.0, "upper_quartile": 4.0, "least": 1.0, "greatest": 5.0}
+    assert measure.rates([0.5, 0.5], 128)["median"] == 256
+    # A drift that slows a whole round down leaves the ratio alone, which a ratio of medians would not.
+    assert measure.ratios([1.0, 10.0, 2.0], [2.0, 20.0, 4.0])["least"] == 2.0
+    assert measure.ratios([1.0, 10.0, 2.0], [2.0, 20.0, 4.0])["greatest"] == 2.0
+
+
+def test_competitors_take_turns_of_about_the_time_asked_for():
+    calls = []
+
+    class Fake:
+        def __init__(self, name, pace):
+            self.name, self.pace = name, pace
+
+        def seconds(self, steps):
+            calls.append((self.name, steps))
+            return self.pace * steps
+
+    turns = measure._turns({"a": Fake("a", 0.1), "b": Fake("b", 5.0)}, 2, 1.0)
+    assert calls == [("a", 1), ("b", 1), ("a", 10), ("b", 1), ("a", 10), ("b", 1)]
+    assert turns["a"] == (10, pytest.approx([0.1, 0.1]))
+
+
+def about(seconds, **values):
+    sizes = {"imported_bytes": 1e6, "peak_bytes_first_step": 3e6, "peak_bytes_running": 2e6, "device_peak_bytes": None}
+    measured = {"step_seconds": seconds, "steps": 1, "first_step_seconds": 9.0, "parameters": 7}
+    return measured | sizes | values
+
+
+def test_a_population_is_compared_with_as_many_single_steps():
+    found = {
+        "ours 1": about([1.0, 1.0], step_flops=4e9),
+        "ours 4": about([2.0, 2.0]),
+        "PyTorch eager": about([1.5, 3.0]),
+        "PyTorch compile": {"not_measured": "no compiler"},
+    }
+    case = describe(Case("mlp", 128, (1, 4)), found)
+    one, four, eager, compiled = case["rows"]
+    assert one["faster_than"]["PyTorch eager"]["median"] == 2.25
+    assert four["faster_than"]["PyTorch eager"]["median"] == 4.5
+    assert four["images_per_second"]["median"] == 256
+    assert eager["megabytes"]["peak_running"] == 2
+    assert compiled["not_measured"] == "no compiler"
+    fastest = [{"dtype": "float32", "gflops_per_second": {"median": rate}} for rate in (20.0, 40.0)]
+    assert [row["percent"] for row in utilisation(fastest, [case])] == pytest.approx([10.0, 20.0, 400 / 90])
+
+
+def test_networks_of_different_size_are_refused():
+    found = {"ours 1": about([1.0]), "PyTorch eager": about([1.0], parameters=8)}
+    with pytest.raises(ValueError, match="the networks called mlp differ"):
+        describe(Case("mlp", 128), found)
+
+
+def test_a_failed_process_is_reported_in_its_own_words():
+    spec = measure.Spec("ours:Training", {"encoder": "no_such_encoder"})
+    found = measure.compare({"ours": spec}, 1, 0.0)
+    assert "Training" in found["ours"]["not_measured"]
+    line = table([("who", lambda row: row["who"]), ("s", lambda row: row["s"])], [{"who": "x", "not_measured": "why"}])
+    assert line.endswith("| x | not measured: why |")
+
+
+def test_step_operations_have_their_closed_form():
+    from experiments.benchmarks.ours import problem_of, step_flops
+
+    batch, outputs = 16, 64
+    counted = step_flops(problem_of("mlp", batch, outputs, 32))
+    sizes = (3072, 512, 512, 2048, 2048, 256, outputs)
+    forward = 2 * batch * sum(a * b for a, b in itertools.pairwise(sizes))
+    # Teacher, student, and the student's two products backward, but none for the gradient of the images.
+    assert counted == 4 * forward - 2 * batch * sizes[0] * sizes[1]
+
+
+def test_operations_of_a_vgg_are_those_of_xla_and_the_closed_form():
+    from repcon_jax.models import create_encoder
+
+    encoder = create_encoder("vgg11", convolution="xla")
+    images = jnp.zeros((2, 32, 32, 3))
+    variables = jax.eval_shape(encoder.init, jax.random.key(0), images)
+
+    def forward(variables, images):
+        return encoder.apply(*variables, images)[0]
+
+    layers = ((32, 3, 64), (16, 64, 128), (8, 128, 256), (8, 256, 256), (4, 256, 512), (4, 512, 512))
+    layers += ((2, 512, 512),) * 2
+    closed = 2 * 2 * 9 * sum(side * side * a * b for side, a, b in layers)
+    assert matmul_flops(forward, variables, images) == closed
+    # XLA leaves out the products with padding, a third of them on the smallest maps, and counts biases and pools.
+    assert 0.7 < jax.jit(forward).lower(variables, images).cost_analysis()["flops"] / closed < 1.05
+
+
+def test_operations_of_a_strided_convolution_backward():
+    def loss(images, kernel):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return jnp.sum(jax.lax.conv_general_dilated(images, kernel, (2, 2), "SAME", dimension_numbers=numbers))
+
+    images, kernel = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 5))
+    forward = 2 * 2 * 4 * 4 * math.prod(kernel.shape)
+    # Both gradients cost as much as the forward pass: zeros between strided entries are no work.
+    assert matmul_flops(jax.grad(loss, argnums=(0, 1)), images, kernel) == pytest.approx(3 * forward)
+
+
+@pytest.mark.parametrize("encoder", ["vgg11", "resnet18", "vit_tiny", "mlp"])
+def test_pytorch_gives_the_same_logits(encoder):
+    pytest.importorskip(
+        "torch", reason="PyTorch is not installed; `make bench` installs it from requirements-bench.txt"
+    )
+    from experiments.benchmarks.agreement import TOLERANCE, check
+
+    assert max(check(encoder)["difference"].values()) < TOLERANCE
+
+
+def test_pytorch_steps():
+    pytest.importorskip(
+        "torch", reason="PyTorch is not installed; `make bench` installs it from requirements-bench.txt"
+    )
+    from experiments.benchmarks.torch_step import Training
+
+    training = Training("mlp", 8, 16, 20)
+    before = [p.clone() for p in training.method.student.parameters()]
+    training.steps(3)
+    after = training.method.student.parameters()
+    assert all((a != b).any() for a, b in zip(before, after, strict=True))
+    assert all(kl >= 0 for _, kl in training.metrics)
