@@ -8,6 +8,8 @@ import pytest
 
 from repcon_jax.config import parse_config
 from repcon_jax.figures import results_table
+from repcon_jax.models import ENCODERS, HEADS
+from repcon_jax.objectives import OBJECTIVES
 
 ROOT = pathlib.Path(__file__).parents[1]
 READMES = [ROOT / "README.md", *sorted((ROOT / "experiments").glob("*/README.md"))]
@@ -41,6 +43,9 @@ def test_the_committed_quickstart_is_todays_config():
     from repcon_jax.command_line import load_config
 
     record = json.loads((ROOT / "experiments" / "random_teachers" / "results" / "quickstart.json").read_text())
+    for field, registry in {"encoder": ENCODERS, "head": HEADS, "objective": OBJECTIVES}.items():
+        # An option that is younger than the record had its default value.
+        record["config"][field] = registry.options(record["config"][field]["name"]) | record["config"][field]
     assert parse_config(record["config"]) == parse_config(load_config(str(ROOT / "configs" / "quickstart.py")))
 
 
