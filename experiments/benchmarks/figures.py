@@ -60,10 +60,8 @@ def populations(cases: list[Row]) -> list[Row]:
 
 def population_figure(cases: list[Row]) -> plt.Figure:
     """Images per second of all members against their number, beside PyTorch's single runs."""
-    figure, axes = plt.subplots(
-        1, max(1, len(cases)), figsize=(3.2 * max(1, len(cases)), 3.2), squeeze=False, layout="constrained"
-    )
-    for axis, case in zip(axes[0], cases, strict=False):
+    figure, axes = plt.subplots(1, len(cases), figsize=(3.2 * len(cases), 3.2), squeeze=False, layout="constrained")
+    for axis, case in zip(axes[0], cases, strict=True):
         rows = [row for row in case["rows"] if row["who"] == "ours" and "images_per_second" in row]
         _line(axis, [row["members"] for row in rows], [row["images_per_second"] for row in rows])
         for row in case["rows"]:
@@ -78,10 +76,11 @@ def population_figure(cases: list[Row]) -> plt.Figure:
 
 def scaling_figure(found: dict[str, list[Row]]) -> plt.Figure:
     """Images per second against devices."""
-    figure, axes = plt.subplots(1, 2, figsize=(6.8, 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
     for axis, (name, rows) in zip(axes, found.items(), strict=True):
         rows = [row for row in rows if "images_per_second" in row]
-        _line(axis, [row["devices"] for row in rows], [row["images_per_second"] for row in rows])
+        if rows:
+            _line(axis, [row["devices"] for row in rows], [row["images_per_second"] for row in rows])
         axis.set(title=name, xlabel="devices", ylabel="images/s", ylim=(0, None))
     return figure
 

@@ -55,7 +55,9 @@ class Training:
         num_images: int,
         dtype: str = "float32",
         members: int = 1,
+        alphas: int = 1,
         devices: int = 1,
+        data_devices: int = 1,
     ) -> None:
         """Puts images and the members' states on the devices; compiles at the first step.
 
@@ -65,9 +67,16 @@ class Training:
             outputs: of the head.
             num_images: size of the data set.
             dtype: of the computation.
-            members: runs that advance together in one program.
+            members: seeds that are trained together in one program.
+            alphas: as many times more.
             devices: over which the members are laid; divides them.
+            data_devices: over which each batch is laid.
+        Raises:
+            NotImplementedError: the batch shall be laid over several devices.
         """
+        if data_devices > 1:
+            raise NotImplementedError("the axis data is not built yet")
+        members *= alphas
         self.problem = problem_of(encoder, batch_size, outputs, num_images, dtype)
         self.chunk, initial_state = self.problem.chunk, self.problem.initial_state
         self.keys = jax.random.key(0)

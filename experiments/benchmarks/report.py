@@ -167,7 +167,8 @@ def _population(record: Row, sweep: Row) -> list[str]:
         "## The alpha sweep as one program",
         f"{sweep['alphas']} values of alpha x {sweep['seeds']} seeds = {sweep['members']} members: {sweep['encoder']}, "
         f"batch {sweep['batch_size']}, {sweep['dtype']}, {sweep['steps_per_run']} steps each, as many as in the paper. "
-        "Ours is one population; PyTorch runs the members one after another. **Hours are extrapolated** for both, from "
+        "Ours is one population, in which runs that differ in alpha only have one teacher and one batch; PyTorch runs "
+        "the members one after another. **Hours are extrapolated** for both, from "
         "the steps measured here; probes and checkpoints are left out.",
         table(columns, sweep["rows"]),
     ]
@@ -235,12 +236,13 @@ def _scaling(record: Row, found: dict[str, list[Row]] | None) -> list[str]:
     )
     return [
         "## Scaling over devices",
-        f"{simulated}A population of {case['encoder']}, batch {case['batch_size']} a member, laid over the devices. "
-        "The data axis is not measured.",
+        f"{simulated}A population of {case['encoder']}, batch {case['batch_size']} a member, laid over the devices.",
         "Weak: one member a device.",
         table(columns, found["weak"]),
         "Strong: as many members as the most devices, on all numbers of devices.",
         table(columns, found["strong"]),
+        "Batch: one member, whose batch is laid over the devices.",
+        table(columns, found["batch"]),
         f"![scaling](../figures/{record['kind']}_scaling.png)",
     ]
 

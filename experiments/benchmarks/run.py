@@ -64,6 +64,7 @@ def run(plan: Plan, *, with_torch: bool) -> dict[str, Any]:
             flush=True,
         )
 
+    # Wrong networks are found before any time is spent on them.
     section("agreement", lambda: _from_process("agreement", *plan.agreement) if with_torch else [])
     with cache_directories() as caches:
         section("step_rate", lambda: step_rate.measure(plan, caches))

@@ -1,4 +1,4 @@
-"""Weak and strong scaling of a population over devices; simulated ones share the CPU's cores."""
+"""Weak and strong scaling over devices, of members and of a batch; simulated devices share the CPU's cores."""
 
 from typing import Any
 
@@ -7,18 +7,25 @@ from experiments.benchmarks.plan import Plan
 
 
 def measure(plan: Plan) -> dict[str, list[dict[str, Any]]] | None:
-    """Rows by number of devices: one member a device (weak), and as many members as the most devices (strong)."""
+    """Rows by number of devices; None where there is one device.
+
+    ``weak`` has one member a device, ``strong`` as many members as the most devices, ``batch`` one member whose batch
+    is laid over the devices.
+    """
     if plan.scaling is None:
         return None
-    most = max(plan.devices)
-    print("  weak", flush=True)
-    weak = _rows(plan, {n: n for n in plan.devices})
-    print("  strong", flush=True)
-    return {"weak": weak, "strong": _rows(plan, dict.fromkeys(plan.devices, most))}
+    members = {
+        "weak": {n: n for n in plan.devices},
+        "strong": dict.fromkeys(plan.devices, max(plan.devices)),
+        "batch": dict.fromkeys(plan.devices, 1),
+    }
+    return {kind: _rows(plan, kind, of_kind) for kind, of_kind in members.items()}
 
 
-def _rows(plan: Plan, members: dict[int, int]) -> list[dict[str, Any]]:
-    found = compare({str(n): _spec(plan, n, m) for n, m in members.items()}, plan.repeats, plan.turn_seconds)
+def _rows(plan: Plan, kind: str, members: dict[int, int]) -> list[dict[str, Any]]:
+    print(f"  {kind}", flush=True)
+    axis = "data_devices" if kind == "batch" else "devices"
+    found = compare({str(n): _spec(plan, axis, n, m) for n, m in members.items()}, plan.repeats, plan.turn_seconds)
     first = next((about for about in found.values() if "step_seconds" in about), None)
     rows = []
     for (n, m), about in zip(members.items(), found.values(), strict=True):
@@ -40,7 +47,7 @@ def _rows(plan: Plan, members: dict[int, int]) -> list[dict[str, Any]]:
     return rows
 
 
-def _spec(plan: Plan, devices: int, members: int) -> Spec:
+def _spec(plan: Plan, axis: str, devices: int, members: int) -> Spec:
     case = plan.scaling
     options = {
         "encoder": case.encoder,
@@ -49,7 +56,7 @@ def _spec(plan: Plan, devices: int, members: int) -> Spec:
         "num_images": plan.num_images,
         "dtype": case.dtype,
         "members": members,
-        "devices": devices,
+        axis: devices,
     }
     flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"} if plan.simulated else {}
     return Spec("ours:Training", options, flags)

@@ -73,7 +73,9 @@ def sweep(plan: Plan, caches: dict[str, str]) -> dict[str, Any]:
     steps = 100 * (50_000 // case.batch_size)
     specs = competitors(plan, case, caches)
     population = specs.pop("ours 1")
-    specs = {"ours": Spec(population.runner, {**population.options, "members": members}, caches)} | specs
+    specs = {
+        "ours": Spec(population.runner, {**population.options, "members": plan.seeds, "alphas": plan.alphas}, caches)
+    } | specs
     found = compare(specs, plan.repeats, plan.turn_seconds)
     rows = []
     for who, about in found.items():
