@@ -13,8 +13,8 @@ def enable(place: str | None = None) -> pathlib.Path | None:
     """Lets JAX keep compiled programs on disk; call it before anything is compiled.
 
     Args:
-        place: the directory; None for ``$XDG_CACHE_HOME/repcon_jax/xla`` or ``~/.cache/repcon_jax/xla``; ``none`` for
-            no cache.
+        place: the directory; None for the one that JAX was told of, such as by ``$JAX_COMPILATION_CACHE_DIR``, or
+            else ``$XDG_CACHE_HOME/repcon_jax/xla`` or ``~/.cache/repcon_jax/xla``; ``none`` for no cache.
     Returns:
         The directory of this machine's programs, or None where there is no cache.
 
@@ -25,6 +25,8 @@ def enable(place: str | None = None) -> pathlib.Path | None:
     if place == "none":
         jax.config.update("jax_enable_compilation_cache", False)
         return None
+    if place is None and jax.config.jax_compilation_cache_dir:
+        return pathlib.Path(jax.config.jax_compilation_cache_dir)
     try:
         # XLA compiles for the CPU it runs on, and a home directory may be shared by machines that differ.
         folder = (pathlib.Path(place).expanduser() if place else default_place()) / machine()

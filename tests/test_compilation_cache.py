@@ -23,7 +23,8 @@ print(value.tobytes().hex(), gradient.tobytes().hex())
 
 def run(*words, **environment):
     command = [sys.executable, *words]
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", **environment}
+    inherited = {name: value for name, value in os.environ.items() if "COMPILATION_CACHE" not in name}
+    environment = {**inherited, "JAX_PLATFORMS": "cpu", **environment}
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=True, timeout=300)
 
 
@@ -49,6 +50,12 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path):
     assert found.stderr.count("\n") == 1
     assert "No compilation cache (Not a directory); set --compilation_cache" in found.stderr
     assert found.stdout.startswith("None\n")
+
+
+def test_what_jax_was_told_is_left_alone(tmp_path):
+    found = run("-c", PROGRAM, JAX_COMPILATION_CACHE_DIR=str(tmp_path), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="99")
+    assert found.stdout.startswith(f"{tmp_path}\n")
+    assert not contents(tmp_path)
 
 
 def test_the_default_place_is_the_users_cache(monkeypatch):
