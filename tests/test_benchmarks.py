@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import pathlib
 import re
 import subprocess
@@ -29,7 +30,7 @@ COMMITTED = sorted((ROOT / "experiments" / "benchmarks" / "results").glob("*.jso
 def quick_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("benchmarks")
     command = [sys.executable, "-m", "experiments.benchmarks.run", "--quick", "--kind", "here", "--out", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}, check=True)
     return folder
 
 
@@ -69,6 +70,17 @@ def test_a_committed_page_is_that_of_its_numbers(path):
     assert not record["quick"]
     check_numbers(page, record)
     assert all((path.parent / picture).exists() for picture in re.findall(r"\]\((.*?\.png)\)", page))
+
+
+def test_sections_of_the_same_code_are_kept_and_others_are_not(quick_run):
+    from experiments.benchmarks.run import SECTIONS, _kept
+
+    path = quick_run / "results" / "here.json"
+    record = json.loads(path.read_text())
+    assert set(_kept(path, record, ("matmul",))["sections"]) == set(SECTIONS)
+    assert _kept(path, record, SECTIONS) == {}
+    moved = {**record, "environment": {**record["environment"], "commit": "another"}}
+    assert _kept(path, moved, ("matmul",)) == {}
 
 
 def test_medians_quartiles_and_ratios():

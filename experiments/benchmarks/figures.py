@@ -22,7 +22,7 @@ def write_figures(record: Row, folder: pathlib.Path) -> list[pathlib.Path]:
         Paths of the pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    cases = record["sections"]["step_rate"]
+    cases = record["sections"]["steps"]["cases"]
     figures = {"step_rate": step_rate_figure(cases)}
     if populations(cases):
         figures["population"] = population_figure(populations(cases))

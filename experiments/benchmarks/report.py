@@ -78,7 +78,7 @@ def markdown(record: Row) -> str:
     sections = record["sections"]
     steps = [
         {k: case[k] for k in ("encoder", "batch_size", "dtype")} | row
-        for case in sections["step_rate"]
+        for case in sections["steps"]["cases"]
         for row in case["rows"]
     ]
     parts = [
@@ -86,9 +86,9 @@ def markdown(record: Row) -> str:
         *_agreement(sections["agreement"]),
         *_step_rate(record, steps),
         *_population(record, sections["sweep"]),
-        *_utilisation(sections),
+        *_utilisation(sections["matmul"], record["utilisation"]),
         *_memory(steps),
-        *_compile_time(sections["compile_time"]),
+        *_compile_time(sections["steps"]["compile_time"]),
         *_scaling(record, sections["scaling"]),
         *_probing(sections["probing"]),
         "## Landscape",
@@ -150,7 +150,7 @@ def _step_rate(record: Row, steps: list[Row]) -> list[str]:
 
 
 def _population_picture(record: Row) -> list[str]:
-    if not populations(record["sections"]["step_rate"]):
+    if not populations(record["sections"]["steps"]["cases"]):
         return []
     return [f"![images per second against members](../figures/{record['kind']}_population.png)"]
 
@@ -174,16 +174,16 @@ def _population(record: Row, sweep: Row) -> list[str]:
     ]
 
 
-def _utilisation(sections: Row) -> list[str]:
+def _utilisation(rates: list[Row], shares: list[Row]) -> list[str]:
     rate = [("type", _field("dtype")), ("side", _field("size")), ("who", _field("who"))]
     share = [*CASE, *WHO, ("GFLOP/step", _field("gflop_per_step")), ("GFLOP/s", _field("gflops_per_second"))]
     return [
         "## Utilisation",
         "Rate of large square matrix products, in a chain:",
-        table([*rate, ("GFLOP/s", _spread("gflops_per_second"))], sections["matmul"]),
+        table([*rate, ("GFLOP/s", _spread("gflops_per_second"))], rates),
         "The matrix products and convolutions of a step (counted from our traced program, forward and backward) per "
         "median second, in percent of the greatest rate above; a float32 step on a GPU counts against tf32.",
-        table([*share, ("percent", _field("percent"))], sections["utilisation"]),
+        table([*share, ("percent", _field("percent"))], shares),
     ]
 
 

@@ -1,9 +1,10 @@
 """Measures our speed against PyTorch's and writes one JSON file, one Markdown page and its pictures.
 
-    python -m experiments.benchmarks.run [--out FOLDER] [--kind NAME] [--quick]
+    python -m experiments.benchmarks.run [--out FOLDER] [--kind NAME] [--quick] [--sections steps sweep ...]
 
 Writes ``FOLDER/results/KIND.json``, ``FOLDER/results/KIND.md`` and ``FOLDER/figures/KIND_*.png``. The kind is that of
-the machine, such as cpu_2cores or nvidia_h200; on a GPU the plan is the paper's size.
+the machine, such as cpu_2cores or nvidia_h200; on a GPU the plan is the paper's size. Where time is
+limited, sections can be measured one start after the other; those of another commit or machine are not kept.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from experiments.benchmarks import compile_time, landscape, probes, scaling, ste
 from experiments.benchmarks.measure import ROOT, cache_directories
 from experiments.benchmarks.plan import Plan, plan_for
 from experiments.benchmarks.report import write_report
-from repcon_jax.files import write_json
+from repcon_jax.files import read_json, write_json
 
 
 def main(arguments: list[str]) -> None:
@@ -31,57 +32,85 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent, help="where to write")
     parser.add_argument("--kind", default="auto", help="name of the results; auto is the machine's")
     parser.add_argument("--quick", action="store_true", help="seconds, to see that it works; ours only")
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS, help="the rest as it was before")
     chosen = parser.parse_args(arguments)
     machine = _from_process("machine")
     plan = plan_for(machine["backend"], quick=chosen.quick)
     kind = machine["kind"] if chosen.kind == "auto" else chosen.kind
     record = {"kind": kind, "quick": chosen.quick, "environment": machine, "plan": dataclasses.asdict(plan)}
-    record |= run(plan, with_torch=machine["torch"] is not None and not chosen.quick)
-    results = chosen.out / "results"
-    results.mkdir(parents=True, exist_ok=True)
-    write_json(results / f"{kind}.json", record)
-    print(f"Report: {write_report(results / f'{kind}.json')}")
+    path = chosen.out / "results" / f"{kind}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record |= {"sections": {}, "section_seconds": {}, "processor_seconds": {}} | _kept(path, record, chosen.sections)
+    with_torch = machine["torch"] is not None and not chosen.quick
+    for name in chosen.sections:
+        _measure(record, name, measurements(plan, with_torch)[name])
+        write_json(path, record)
+    if missing := set(SECTIONS) - set(record["sections"]):
+        print(f"No page yet: {', '.join(sorted(missing))} not measured; see --sections.")
+    else:
+        print(f"Page: {write_report(path)}")
 
 
-def run(plan: Plan, *, with_torch: bool) -> dict[str, Any]:
-    """Every section's measurements, and the seconds that each took.
+def measurements(plan: Plan, with_torch: bool) -> dict[str, Callable[[], Any]]:
+    """What measures each section.
 
     Args:
         plan: what to measure.
         with_torch: whether PyTorch is installed.
     """
-    sections: dict[str, Any] = {}
-    seconds: dict[str, float] = {}
-
-    def section(name: str, measure: Callable[[], Any]) -> None:
-        print(f"{name} ...", flush=True)
-        began = time.monotonic()
-        sections[name] = measure()
-        seconds[name] = time.monotonic() - began
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        print(
-            f"{name} took {seconds[name]:.0f} s; {used.ru_utime + used.ru_stime:.0f} processor seconds so far",
-            flush=True,
-        )
-
-    # Wrong networks are found before any time is spent on them.
-    section("agreement", lambda: _from_process("agreement", *plan.agreement) if with_torch else [])
-    with cache_directories() as caches:
-        section("step_rate", lambda: step_rate.measure(plan, caches))
-        section("compile_time", lambda: compile_time.measure(plan, caches, sections["step_rate"]))
-        section("sweep", lambda: utilisation.sweep(plan, caches))
-    section("matmul", lambda: utilisation.matmul_rates(plan, with_torch))
-    section("utilisation", lambda: utilisation.utilisation(sections["matmul"], sections["step_rate"]))
-    section("scaling", lambda: scaling.measure(plan))
-    section("probing", lambda: probes.measure(plan, with_torch))
-    section("landscape", landscape.measure)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
-        "sections": sections,
-        "section_seconds": seconds,
-        "total_seconds": sum(seconds.values()),
-        "processor_seconds": used.ru_utime + used.ru_stime,
+        # Wrong networks are found before any time is spent on them.
+        "agreement": lambda: _from_process("agreement", *plan.agreement) if with_torch else [],
+        "steps": lambda: _steps(plan),
+        "sweep": lambda: utilisation.sweep(plan),
+        "matmul": lambda: utilisation.matmul_rates(plan, with_torch),
+        "scaling": lambda: scaling.measure(plan),
+        "probing": lambda: probes.measure(plan, with_torch),
+        "landscape": landscape.measure,
     }
+
+
+SECTIONS = tuple(measurements(plan_for("cpu"), with_torch=False))
+
+
+def _steps(plan: Plan) -> dict[str, Any]:
+    with cache_directories() as caches:
+        cases = step_rate.measure(plan, caches)
+        return {"cases": cases, "compile_time": compile_time.measure(plan, caches, cases)}
+
+
+def _measure(record: dict[str, Any], name: str, measure: Callable[[], Any]) -> None:
+    print(f"{name} ...", flush=True)
+    began, used = time.monotonic(), _processor_seconds()
+    sections = record["sections"]
+    sections[name] = measure()
+    record["section_seconds"][name] = time.monotonic() - began
+    record["processor_seconds"][name] = _processor_seconds() - used
+    record["total_seconds"] = sum(record["section_seconds"].values())
+    if "matmul" in sections and "steps" in sections:
+        record["utilisation"] = utilisation.utilisation(sections["matmul"], sections["steps"]["cases"])
+    print(f"{name} took {record['section_seconds'][name]:.0f} s", flush=True)
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _kept(path: pathlib.Path, record: dict[str, Any], measured: tuple[str, ...]) -> dict[str, Any]:
+    """Sections that an earlier start measured with the same code on the same machine."""
+    if set(measured) == set(SECTIONS) or not path.exists():
+        return {}
+    earlier = read_json(path, "environment", "plan", "sections")
+    if _machine(earlier) != _machine(record) or earlier["plan"] != json.loads(json.dumps(record["plan"])):
+        return {}
+    return {name: earlier[name] for name in ("sections", "section_seconds", "processor_seconds")}
+
+
+def _machine(record: dict[str, Any]) -> dict[str, Any]:
+    about = record["environment"]
+    # The results of the earlier start may themselves have made the checkout dirty.
+    return {**about, "commit": about["commit"].removesuffix("-dirty"), "load_average_before": None}
 
 
 def _from_process(module: str, *arguments: str) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 from experiments.benchmarks.measure import Spec, compare, rates, ratios, spread
 from experiments.benchmarks.plan import Plan
+from experiments.benchmarks.step_rate import competitors
 
 GIGA = 1e9
 
@@ -60,21 +61,18 @@ def utilisation(rates_by_type: list[dict[str, Any]], cases: list[dict[str, Any]]
     return rows
 
 
-def sweep(plan: Plan, caches: dict[str, str]) -> dict[str, Any]:
+def sweep(plan: Plan) -> dict[str, Any]:
     """Hours of the alpha sweep of the paper, all extrapolated from measured steps.
 
     Args:
         plan: what to measure.
-        caches: the variables of ``cache_directories``.
     """
-    from experiments.benchmarks.step_rate import competitors
-
     case, members = plan.sweep, plan.alphas * plan.seeds
     steps = 100 * (50_000 // case.batch_size)
-    specs = competitors(plan, case, caches)
+    specs = competitors(plan, case, {})
     population = specs.pop("ours 1")
     specs = {
-        "ours": Spec(population.runner, {**population.options, "members": plan.seeds, "alphas": plan.alphas}, caches)
+        "ours": Spec(population.runner, {**population.options, "members": plan.seeds, "alphas": plan.alphas})
     } | specs
     found = compare(specs, plan.repeats, plan.turn_seconds)
     rows = []
