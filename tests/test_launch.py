@@ -237,13 +237,15 @@ def test_a_bucket_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path):
     [(0, 0, 1, False, 0), (2, 0, 1, False, 2), (143, 0, 2, True, 0), (143, 99, 1, True, 0), (143, 100, 1, False, 1)],
 )
 def test_slurm_queues_up_again_only_what_was_stopped(code, restarts, nodes, requeued, found, tmp_path):
-    stub(tmp_path, "srun", f"exit {code}")
+    stub(tmp_path, "srun", f'echo "gpus $JAX_LOCAL_DEVICE_IDS cpus $SRUN_CPUS_PER_TASK"; exit {code}')
     stub(tmp_path, "scontrol", "")
     slurm = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": str(restarts), "SLURM_JOB_NUM_NODES": str(nodes)}
+    slurm |= {"SLURM_GPUS_ON_NODE": "4", "SLURM_CPUS_PER_TASK": "8"}
     environment = {**os.environ, **slurm, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     command = ["bash", str(FOLDER / "slurm.sh"), "--config", "c.py", "--workdir=runs/a"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == found
+    assert done.stdout.startswith("gpus 0,1,2,3 cpus 8\n")
     auto = " --distributed auto" if nodes > 1 else ""
     run = f"srun --wait=300 .venv/bin/python -m repcon_jax --config c.py --workdir=runs/a{auto}"
     assert calls(tmp_path) == [run, *(["scontrol requeue 7"] if requeued else [])]

@@ -14,6 +14,14 @@ trap : TERM
 auto=()
 if [ "${SLURM_JOB_NUM_NODES:-1}" -gt 1 ]; then auto=(--distributed auto); fi
 
+# Under Slurm JAX gives a process one GPU, but here one process has all of its node's.
+if [ -n "${SLURM_GPUS_ON_NODE:-}" ]; then
+    JAX_LOCAL_DEVICE_IDS=$(seq -s, 0 "$((SLURM_GPUS_ON_NODE - 1))")
+    export JAX_LOCAL_DEVICE_IDS
+fi
+# srun does not take this over from sbatch.
+export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
+
 # Where one host fails, the others wait for it: five minutes and no longer.
 srun --wait=300 .venv/bin/python -m repcon_jax "$@" "${auto[@]}"
 code=$?
