@@ -116,11 +116,14 @@ def _next_value(flag: str, words: list[str]) -> str:
 
 def _override(config: dict[str, Any], path: str, value: Any) -> None:
     *groups, name = path.split(".")
+    if groups[:1] == ["population"]:  # its axes are resolved where all fields are known
+        groups, name = groups[:1], path.partition(".")[2]
     place = config
     for depth, group in enumerate(groups):
         _require(place, group, ".".join(groups[: depth + 1]))
         place = place[group]
-    if path != f"data.options.{name}":  # a data source's options are checked by the source itself
+    # A data source checks its options itself.
+    if path != f"data.options.{name}" and groups != ["population"]:
         _require(place, name, path)
     if isinstance(place.get(name), dict):
         raise ConfigError(f"--config.{path} is a group of fields; set one of: {', '.join(sorted(place[name]))}.")

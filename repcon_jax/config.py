@@ -13,6 +13,7 @@ from repcon_jax.registry import Registry
 from repcon_jax.schema import Choice, to_dataclass, to_dict
 from repcon_jax.training.checkpoints import CheckpointConfig
 from repcon_jax.training.durations import parse_duration
+from repcon_jax.training.mesh import MeshConfig
 from repcon_jax.training.optimisers import OptimiserConfig
 
 _REGISTRIES: dict[str, Registry] = {"encoder": ENCODERS, "head": HEADS, "objective": OBJECTIVES}
@@ -37,6 +38,12 @@ class ExperimentConfig:
         drop_last: whether an epoch ends before its incomplete batch.
         duration: length of the run in steps, examples or epochs.
         log_every: duration between logged rows, each the mean over its steps.
+        population: values of scalars whose product is trained as one population, such as
+            ``{"seed": (0, 1, 2), "locality": (0.0, 0.5, 1.0)}``; a name is ``seed`` or an option of the optimiser or
+            the objective, written in full (``objective.locality``) where it is not the only one of that name.
+        accumulation: parts of a batch computed one after the other, which needs the memory of one part; batch
+            statistics are those of a part.
+        mesh: how members and batches are spread over devices; may differ from start to start of a run.
     """
 
     title: str
@@ -53,12 +60,21 @@ class ExperimentConfig:
     drop_last: bool = True
     duration: str = "100 epochs"
     log_every: str = "50 steps"
+    population: dict[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+    accumulation: int = 1
+    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
 
     def __post_init__(self) -> None:
         """Checks ranges, names and options of everything that can be checked without data."""
         check_range("seed", self.seed, 0, 2**31 - 1)
         check_range("num_seeds", self.num_seeds, 1)
         check_range("batch_size", self.batch_size, 1)
+        check_range("accumulation", self.accumulation, 1)
+        if self.batch_size % self.accumulation:
+            raise ConfigError(
+                f"batch_size is {self.batch_size} but must be a multiple of accumulation, {self.accumulation}; "
+                f"set --config.accumulation to a divisor."
+            )
         check_range("checkpoint.keep_last", self.checkpoint.keep_last, 1)
         for field, durations in (
             ("duration", (self.duration,)),
@@ -73,11 +89,6 @@ class ExperimentConfig:
         for field, registry in _REGISTRIES.items():
             choice = getattr(self, field)
             registry.check(choice.name, choice.options)
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Seeds of all members."""
-        return tuple(range(self.seed, self.seed + self.num_seeds))
 
 
 def with_options(registry: Registry, name: str, **options: Any) -> Choice:

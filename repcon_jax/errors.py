@@ -2,6 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+from jax.core import Tracer
 
 
 class UserError(ValueError):
@@ -38,7 +41,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
 
 def check_range(
     field: str,
-    value: float,
+    value: Any,
     low: float = float("-inf"),
     high: float = float("inf"),
     *,
@@ -49,10 +52,12 @@ def check_range(
 
     Args:
         field: name of the field in the message, such as ``encoder.width``.
-        value: the number found.
+        value: the number found; a traced one passes, since populations check each of their values before tracing.
         low, high: ends of the allowed interval.
         open_low, open_high: whether the end itself is excluded.
     """
+    if isinstance(value, Tracer):
+        return
     above = value > low if open_low else value >= low
     below = value < high if open_high else value <= high
     if not (above and below):

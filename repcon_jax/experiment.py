@@ -3,7 +3,6 @@
 import contextlib
 import pathlib
 import signal
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,10 +10,17 @@ from typing import Any
 from tqdm import tqdm
 
 from repcon_jax.config import ExperimentConfig
+from repcon_jax.distributed import from_main, is_main, together
+from repcon_jax.errors import DivergenceError
 from repcon_jax.figures import write_figures, write_report
 from repcon_jax.files import read_json, write_json
-from repcon_jax.member import Interrupted, Member
+from repcon_jax.group import GroupRun, cells_of
+from repcon_jax.member import read_result
+from repcon_jax.members import names_of
+from repcon_jax.planning import plan
+from repcon_jax.prober import Interrupted, Prober
 from repcon_jax.problem import Problem, build_problem
+from repcon_jax.results import summarise_population
 from repcon_jax.workdir import check_config, locked, open_workdir, record_end, record_start
 
 
@@ -41,41 +47,59 @@ def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callabl
         Stopped: the user or the system asked to stop; the same command goes on.
         DivergenceError: the loss became NaN or infinite.
     """
-    check_config(workdir, config)
     done = workdir / "results.json"
-    if done.exists() and (workdir / "report.md").exists():
+    with together():
+        if is_main():
+            check_config(workdir, config)
+    if from_main(done.exists() and (workdir / "report.md").exists()):
         say(f"This run is complete: see {workdir / 'report.md'}.")
-        return read_json(done, "seeds", "steps", "probe", "train", "test", "distance")
-    problem = build_problem(config)
-    open_workdir(workdir, config)
-    with locked(workdir):
-        return _run_stages(problem, workdir)
+        with together():
+            return from_main(read_json(done, "seeds", "steps") if is_main() else None)
+    with together():
+        problem = build_problem(config)
+    with contextlib.ExitStack() as stack:
+        with together():
+            if is_main():
+                open_workdir(workdir, config)
+                stack.enter_context(locked(workdir))
+        return _run_stages(problem, workdir, say)
 
 
-def _run_stages(problem: Problem, workdir: pathlib.Path) -> dict:
-    config = problem.config
-    record_start(workdir)
+def _run_stages(problem: Problem, workdir: pathlib.Path, say: Callable[[str], None]) -> dict:
     began = time.monotonic()
+    if is_main():
+        record_start(workdir)
     with _stop_requests() as stop_requested:
         try:
-            members = [_member_result(problem, workdir, seed, stop_requested) for seed in config.seeds]
+            _train_groups(problem, workdir, stop_requested, say)
         except Interrupted:
-            raise Stopped(stop_requested()) from None
-    results = summarise(members)
-    write_figures(workdir, results)
-    write_report(workdir, config, results)
-    write_json(workdir / "results.json", results)
-    record_end(workdir, time.monotonic() - began)
-    return results
+            raise Stopped(stop_requested() or signal.SIGTERM) from None
+    if is_main():
+        _write_results(problem, workdir)
+        record_end(workdir, time.monotonic() - began)
+    return from_main(read_json(workdir / "results.json", "seeds", "steps") if is_main() else None)
 
 
-def _member_result(problem: Problem, workdir: pathlib.Path, seed: int, stop_requested: Callable[[], int]) -> dict:
-    """The final numbers of one member, from its file if it is done."""
-    file = workdir / "members" / f"seed_{seed}.json"
-    if file.exists():
-        return read_json(file, "seed", "steps", "probe", "train", "test", "distance")
-    file.parent.mkdir(exist_ok=True)
-    with tqdm(total=problem.clock.total_steps, desc=f"seed {seed}", unit="step", dynamic_ncols=True) as bar:
+def _train_groups(
+    problem: Problem, workdir: pathlib.Path, stop_requested: Callable[[], int], say: Callable[[str], None]
+) -> None:
+    if from_main(all(read_result(workdir, name) for name in names_of(problem.config)) if is_main() else None):
+        return
+    groups, program = plan(problem, workdir, say)
+    prober = Prober(problem)
+    for number, group in enumerate(groups, 1):
+        names = cells_of(problem, group).values()
+        if from_main(all(read_result(workdir, name) for name in names) if is_main() else None):
+            continue
+        title = str(next(iter(names))) if len(names) == 1 else f"{len(names)} members"
+        title += f" ({number}/{len(groups)})" if len(groups) > 1 else ""
+        with _progress(problem.clock.total_steps, title) as show:
+            GroupRun(problem, program, group, workdir, prober, show, stop_requested, say).run()
+
+
+@contextlib.contextmanager
+def _progress(total: int, title: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True, disable=not is_main()) as bar:
 
         def show(steps: int, latest: dict[str, float]) -> None:
             if not latest:  # resumed: what an earlier start made is not this one's pace
@@ -87,9 +111,18 @@ def _member_result(problem: Problem, workdir: pathlib.Path, seed: int, stop_requ
             )
             bar.update(steps)
 
-        result = Member(problem, workdir, seed, show, stop_requested).run()
-    write_json(file, result)
-    return result
+        yield show
+
+
+def _write_results(problem: Problem, workdir: pathlib.Path) -> None:
+    names = names_of(problem.config)
+    found = [(name, read_result(workdir, name)) for name in names]
+    if all("diverged" in result for _, result in found):
+        raise DivergenceError("the loss of every member became NaN or infinite; lower optimiser.learning_rate.")
+    results = summarise_population([(name.values, result) for name, result in found])
+    write_figures(workdir, results)
+    write_report(workdir, problem.config, results)
+    write_json(workdir / "results.json", results)
 
 
 @contextlib.contextmanager
@@ -109,40 +142,3 @@ def _stop_requests() -> Iterator[Callable[[], int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def summarise(members: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean, standard deviation and values over members for every number that they share.
-
-    Args:
-        members: results of all members.
-    Returns:
-        ``{"seeds", "steps", "probe": {encoder: {probe: {"mean", "std", "values"}}}, "train", "test", "distance"}``
-        and, where the objective measures it, ``"kl"`` over the last epoch. Accuracies lie in [0, 1].
-    """
-    first = members[0]
-    probe = {
-        encoder: {name: _probe_spread([m["probe"][encoder][name] for m in members]) for name in probes}
-        for encoder, probes in first["probe"].items()
-    }
-    groups = {
-        group: {name: _spread([m[group][name] for m in members]) for name in first[group]}
-        for group in ("train", "test", "distance")
-    }
-    kl = {"kl": groups["train"]["kl"]} if "kl" in groups["train"] else {}
-    return {"seeds": [m["seed"] for m in members], "steps": first["steps"], "probe": probe, **kl, **groups}
-
-
-def _probe_spread(scores: list[dict[str, Any]]) -> dict[str, Any]:
-    """The spread of the accuracy, and every detail that a probe gave (C, converged, finite, ...) for each member."""
-    details = {key: [score[key] for score in scores] for key in scores[0] if key != "accuracy"}
-    return {**_spread([score["accuracy"] for score in scores]), **details}
-
-
-def _spread(values: list[float]) -> dict[str, Any]:
-    """Mean and sample standard deviation, which a single value does not have."""
-    return {
-        "mean": statistics.fmean(values),
-        "std": statistics.stdev(values) if len(values) > 1 else None,
-        "values": values,
-    }

@@ -6,11 +6,13 @@ computed in float32 at least, whatever the logits' type: with 65536 outputs bflo
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Scalar
+from jaxtyping import Array, Float, Int
+
+from repcon_jax.typing import Scalar
 
 Logits = Float[Array, "*batch outputs"]
 PerExample = Float[Array, "*batch"]
-Temperature = float | Scalar
+Temperature = Scalar
 
 
 def cross_entropies(

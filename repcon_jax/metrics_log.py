@@ -1,51 +1,49 @@
 """Metrics on disk: one JSON object a row in ``metrics.jsonl``, and TensorBoard files beside it."""
 
 import json
+import math
 import pathlib
 from typing import Any
 
 import numpy as np
 
 from repcon_jax.files import write_atomically
+from repcon_jax.members import MemberName
 from repcon_jax.typing import MetricRows
 
 
 class MetricsLog:
-    """Appends the rows of one member (seed) of a run.
+    """Appends the rows of one member of a run.
 
     Args:
         workdir: of the run.
-        seed: of the member.
+        name: of the member, whose labels mark its rows.
         resumed_from: the step that a killed run goes on from, whose later TensorBoard entries are to be hidden; None
             for a run that was never begun.
     """
 
-    def __init__(self, workdir: pathlib.Path, seed: int, resumed_from: int | None) -> None:
+    def __init__(self, workdir: pathlib.Path, name: MemberName, resumed_from: int | None) -> None:
         """Opens both files for appending."""
         from tensorboardX import SummaryWriter
 
-        self._seed = seed
+        self._labels = name.labels
         self._file = (workdir / "metrics.jsonl").open("a")
-        folder = workdir / "tensorboard" / f"seed_{seed}"
+        folder = workdir / "tensorboard" / str(name)
         self._writer = SummaryWriter(str(folder), purge_step=resumed_from and resumed_from + 1)
-        self.pending: MetricRows = []
 
-    def gather(self, rows: MetricRows) -> None:
-        """Keeps the metrics of single steps until the next ``write_train``."""
-        self.pending.extend(rows)
-
-    def write_train(self, step: int, epoch: float, extra: dict[str, float]) -> None:
-        """Writes the mean over the gathered steps, with further values; nothing where no step was gathered."""
-        means = {k: float(np.mean([row[k] for row in self.pending])) for k in (self.pending or [{}])[0]}
-        self.pending.clear()
+    def write_train(self, rows: MetricRows, step: int, epoch: float, extra: dict[str, float]) -> None:
+        """Writes the mean over the metrics of single steps, with further values."""
+        means = {k: float(np.mean([row[k] for row in rows])) for k in (rows or [{}])[0]}
         self.write("train", step, epoch, {**means, **extra})
 
     def write(self, kind: str, step: int, epoch: float, values: dict[str, Any]) -> None:
         """Writes one row, flushed so that a kill cannot lose it."""
-        row = {"kind": kind, "seed": self._seed, "step": step, "epoch": epoch, **values}
+        row = {"kind": kind, **self._labels, "step": step, "epoch": epoch, **values}
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
         for name, value in values.items():
+            if not math.isfinite(value):
+                continue
             self._writer.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
@@ -68,15 +66,16 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
     return rows
 
 
-def truncate_metrics(workdir: pathlib.Path, seed: int, last_step: int) -> None:
+def truncate_metrics(workdir: pathlib.Path, labels: dict[str, Any], last_step: int) -> None:
     """Drops what a killed member logged after its last checkpoint, so that a resumed one logs every step once.
 
     Args:
         workdir: of the run.
-        seed: of the member; rows of others stay.
+        labels: of the member; rows of others stay.
         last_step: the step that it resumes from, -1 where it starts afresh.
     """
     path = workdir / "metrics.jsonl"
     if path.exists():
-        kept = [row for row in read_metrics(workdir) if row["seed"] != seed or row["step"] <= last_step]
+        rows = read_metrics(workdir)
+        kept = [row for row in rows if not labels.items() <= row.items() or row["step"] <= last_step]
         write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))

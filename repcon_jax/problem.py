@@ -6,46 +6,84 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
 
 from repcon_jax.config import ExperimentConfig
 from repcon_jax.data import DataConfig, Dataset, Splits, build_views, prepare_splits
 from repcon_jax.errors import ConfigError, DataError
+from repcon_jax.members import Group, points_of, resolve_axes, seeds_of, with_values
 from repcon_jax.models import Model, attach_head, check_input, create_encoder, create_head
 from repcon_jax.objectives import OBJECTIVES, Context
 from repcon_jax.training.checkpoints import load_params
 from repcon_jax.training.durations import Clock, clock
-from repcon_jax.training.loop import Chunk, TrainData, build_chunk
+from repcon_jax.training.evaluation import evaluate_dataset
+from repcon_jax.training.loop import TrainData
+from repcon_jax.training.mesh import build_mesh, place, placements
 from repcon_jax.training.optimisers import build_optimiser
-from repcon_jax.training.step import Objective, TrainState, build_step, create_state
+from repcon_jax.training.population import Members, Recipe, Values
+from repcon_jax.training.schedules import Alternatives
+from repcon_jax.training.step import Objective, TrainState
 from repcon_jax.trees import signature
-from repcon_jax.typing import Key
+from repcon_jax.typing import Key, Metrics, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A run without its seed.
+    """A run without its members.
 
     Args:
         config: the run's.
         encoder: what is probed.
-        objective: what is minimised.
-        clock: turns durations into steps.
-        data: the training set on the device.
+        objective: what is minimised, for its names; what it computes may differ between members.
+        recipe: how a member is started and trained.
         probe_splits: the data that representations are judged on.
-        test: test images on which the objective is evaluated, or None.
-        initial_state: seed key -> the state before the first step; compiled once for all members.
-        chunk: from ``build_chunk``; compiled once for all members.
+        test: images and labels on which the objective is evaluated, on the devices, or None.
+        axes: for every axis of the population but the seeds the dotted name of its scalar.
     """
 
     config: ExperimentConfig
     encoder: Model
     objective: Objective
-    clock: Clock
-    data: TrainData
+    recipe: Recipe
     probe_splits: Splits | None
-    test: Dataset | None
-    initial_state: Callable[[Key], TrainState]
-    chunk: Chunk
+    test: tuple[jax.Array, jax.Array] | None
+    axes: dict[str, str]
+
+    @property
+    def clock(self) -> Clock:
+        """What turns durations into steps."""
+        return self.recipe.clock
+
+    @property
+    def size(self) -> int:
+        """Number of members."""
+        return len(seeds_of(self.config)) * len(points_of(self.config))
+
+    def members(self, group: Group) -> Members:
+        """The values of the members of a group."""
+        points = points_of(self.config)
+        values: dict[str, np.ndarray] = {"point": np.array(group.points, np.int32)}
+        for axis, path in self.axes.items():
+            texts = _texts(self.config, axis)
+            found = [points[i][axis] for i in group.points]
+            values[path] = np.array([texts.index(v) for v in found], np.int32) if texts else np.float32(found)
+        return Members(np.array(group.seeds, np.int32), values)
+
+    def evaluate(self, group: Group, point: int, state: TrainState) -> dict[str, float]:
+        """The objective's metrics on the test set for one member of a group, whose state is given."""
+        if self.test is None:
+            return {}
+        values = {name: found[point] for name, found in self.members(group).values.items()}
+        arguments = (place(self.recipe.mesh, values), state.params, state.carried, state.model_state)
+        data, mesh = self.recipe.data, self.recipe.mesh
+        found = evaluate_dataset(_Evaluate(self.recipe.method), arguments, *self.test, data.mean, data.std, mesh=mesh)
+        return {name: float(value) for name, value in found.items()}
+
+    def kept_steps(self) -> tuple[int, ...]:
+        """The steps whose checkpoints are written and kept for good."""
+        return tuple(self.clock.steps(duration, "checkpoint.keep") for duration in self.config.checkpoint.keep)
 
     def steps(self, duration: str | None, field: str) -> int:
         """A duration of the config in steps; 0 for None.
@@ -101,7 +139,9 @@ def build_problem(config: ExperimentConfig) -> Problem:
 
     load = functools.cache(load_params)  # the start is traced more than once
 
-    def build(time: Clock) -> Objective:
+    axes = resolve_axes(config)
+
+    def build(time: Clock, config: ExperimentConfig = config) -> Objective:
         num_views = (config.data.num_global, config.data.num_local)
         context = Context(model, encoder, time, num_views, load)
         return OBJECTIVES.build(config.objective.name, context, **config.objective.options)
@@ -112,32 +152,71 @@ def build_problem(config: ExperimentConfig) -> Problem:
         train = _labelled(config, splits)
         time = _clock(config, len(train))
         objective = build(time)
+    mesh = build_mesh(config.mesh, len(seeds_of(config)), len(points_of(config)), config.batch_size)
+    _check_accumulation(config, mesh)
     example = jax.ShapeDtypeStruct((1, *view_shapes[0].shape[2:]), jnp.float32)
     if objective.uses_labels:
         _check_outputs(config, model, example, splits.train.num_classes)
     params = jax.eval_shape(objective.start, jax.random.key(0), example)[0]
+    for point in points_of(config):  # what is wrong with a single value is said before it is one of many
+        member = with_values(config, {axes[axis]: value for axis, value in point.items()})
+        build(time, member)
+        build_optimiser(member.optimiser, time, params)
+    texts = {path: _texts(config, axis) for axis, path in axes.items()}
+
+    def method(values: Values) -> tuple[Objective, optax.GradientTransformation]:
+        found = {path: jnp.asarray(values[path]) for path in axes.values()}
+        scalars = {path: Alternatives(texts[path], v) if texts[path] else v for path, v in found.items()}
+        member = with_values(config, scalars)
+        return build(time, member), build_optimiser(member.optimiser, time, params)
+
     data = TrainData(
-        images=jnp.asarray(train.images),
-        labels=jnp.asarray(train.labels) if objective.uses_labels else None,
-        mean=jnp.asarray(splits.mean),
-        std=jnp.asarray(splits.std),
+        images=place(mesh, train.images),
+        labels=place(mesh, train.labels) if objective.uses_labels else None,
+        mean=place(mesh, splits.mean),
+        std=place(mesh, splits.std),
         views=views,
         drop_last=config.drop_last,
+        mesh=mesh if mesh.size > 1 else None,
     )
-    optimiser = build_optimiser(config.optimiser, time, params)
-    problem = Problem(
-        config=config,
-        encoder=encoder,
-        objective=objective,
-        clock=time,
-        data=data,
-        probe_splits=probe_splits,
-        test=splits.test,
-        initial_state=jax.jit(lambda key: create_state(objective, optimiser, key, jnp.zeros(example.shape))),
-        chunk=build_chunk(build_step(objective, optimiser), data, time),
-    )
+    recipe = Recipe(method, data, time, example.shape, config.accumulation, mesh, config.mesh.rules)
+    placements(params, mesh, config.mesh.rules)
+    problem = Problem(config, encoder, objective, recipe, probe_splits, _placed_test(splits.test, mesh), axes)
     problem.check_durations()
     return problem
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluate:
+    """The objective's metrics as a function of a member's values; a dataclass because equal ones compile once."""
+
+    method: Callable[[Values], tuple[Objective, optax.GradientTransformation]]
+
+    def __call__(self, arguments: PyTree, images: jax.Array, labels: jax.Array) -> Metrics:
+        values, *state = arguments
+        return self.method(values)[0].evaluate(*state, images, labels)
+
+
+def _texts(config: ExperimentConfig, axis: str) -> tuple[float | str, ...]:
+    """All values of an axis that holds texts, such as schedules; empty where all are numbers."""
+    values = config.population[axis]
+    return values if any(isinstance(value, str) for value in values) else ()
+
+
+def _placed_test(test: Dataset | None, mesh: Mesh) -> tuple[jax.Array, jax.Array] | None:
+    if test is None:
+        return None
+    labels = np.zeros(len(test), np.int32) if test.labels is None else test.labels
+    return place(mesh, test.images), place(mesh, np.asarray(labels, np.int32))
+
+
+def _check_accumulation(config: ExperimentConfig, mesh: Mesh) -> None:
+    part = config.batch_size // config.accumulation
+    if part % mesh.shape["data"]:
+        raise ConfigError(
+            f"batch_size / accumulation is {part} but must be a multiple of mesh.data, {mesh.shape['data']}; lower "
+            "--config.accumulation or --config.mesh.data."
+        )
 
 
 def check_shapes(encoder: Model, shapes: list[tuple[int, ...]], name: str) -> None:

@@ -65,6 +65,10 @@ class Registry:
         """Every config option of builder ``name`` with its default value."""
         return {key: parameter.default for key, parameter in self._keywords(name).items()}
 
+    def annotations(self, name: str) -> dict[str, Any]:
+        """Every config option of builder ``name`` with its type."""
+        return {key: parameter.annotation for key, parameter in self._keywords(name).items()}
+
     def build(self, name: str, *args: Any, **options: Any) -> Any:
         """Checks names and types of ``options`` against the builder's signature and calls it.
 

@@ -47,10 +47,27 @@ def describe_type(annotation: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(repr(a) for a in args)
     if origin in (Union, types.UnionType):
-        return " or ".join(describe_type(a) for a in args)
+        return " or ".join(describe_type(a) for a in args if not _only_inside(a))
     if origin is tuple:
         return "a tuple of " + describe_type(args[0])
     return "None" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+
+
+def may_vary(annotation: Any) -> bool:
+    """Whether an option of this type may be a traced scalar, hence differ between the members of a population.
+
+    >>> from repcon_jax.typing import Scalar
+    >>> may_vary(Scalar | str), may_vary(float | str)
+    (True, False)
+    """
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    return origin in (Union, types.UnionType) and any(_only_inside(a) for a in args)
+
+
+def _only_inside(annotation: Any) -> bool:
+    """Whether no config value is of this type: it only stands in for one within a compiled program."""
+    plain = annotation in (bool, int, float, str, Any, type(None))
+    return not plain and typing.get_origin(annotation) is None
 
 
 def _fits(value: Any, annotation: Any) -> bool:
@@ -151,9 +168,14 @@ def _convert(path: str, value: Any, annotation: Any) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{path} is {value!r} but must be a group of fields; correct the config file.")
         return to_dataclass(annotation, value, path)
+    if typing.get_origin(annotation) is dict and isinstance(value, Mapping):
+        for key, entry in value.items():
+            check_type(f"{path}.{key}", entry, typing.get_args(annotation)[1])
     check_type(path, value, annotation)
     return _plain(value)
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
     return tuple(_plain(v) for v in value) if isinstance(value, (list, tuple)) else value

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from jaxtyping import Array, Float
+
 from repcon_jax.random import Key
 
 PyTree = Any
@@ -9,5 +11,7 @@ Params = PyTree
 ModelState = PyTree
 Metrics = dict[str, Any]
 MetricRows = list[dict[str, float]]
+# An option of this type may differ between the members of a population, where it is a traced array.
+Scalar = float | Float[Array, ""]
 
-__all__ = ["Key", "MetricRows", "Metrics", "ModelState", "Params", "PyTree"]
+__all__ = ["Key", "MetricRows", "Metrics", "ModelState", "Params", "PyTree", "Scalar"]

@@ -38,7 +38,8 @@ def check_config(path: pathlib.Path, config: ExperimentConfig) -> None:
                 "give an empty or new directory with --workdir."
             )
         return
-    differing = differing_fields(read_json(stored), plain_config(config))
+    # A run may go on on other devices.
+    differing = [f for f in differing_fields(read_json(stored), plain_config(config)) if not f.startswith("mesh.")]
     if differing and has_begun(path):
         raise CheckpointError(
             f"work directory {path} belongs to another config: {', '.join(differing)} differ; "

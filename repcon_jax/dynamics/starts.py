@@ -3,13 +3,14 @@
 import math
 
 import jax
+import jax.numpy as jnp
 
 from repcon_jax.errors import check_range
 from repcon_jax.trees import lerp
-from repcon_jax.typing import Params
+from repcon_jax.typing import Params, Scalar
 
 
-def interpolate(teacher: Params, fresh: Params, locality: float, *, variance_preserving: bool = True) -> Params:
+def interpolate(teacher: Params, fresh: Params, locality: Scalar, *, variance_preserving: bool = True) -> Params:
     """A student on the way from its teacher to a fresh initialisation.
 
         theta_S(alpha) = ((1 - alpha) theta_T + alpha theta~) / delta,   delta = sqrt(alpha^2 + (1 - alpha)^2)
@@ -32,11 +33,13 @@ def interpolate(teacher: Params, fresh: Params, locality: float, *, variance_pre
     """
     check_range("objective.locality", locality, 0, 1)
     mixed = lerp(teacher, fresh, locality)
-    delta = math.hypot(locality, 1 - locality) if variance_preserving else 1.0
-    return mixed if delta == 1.0 else jax.tree.map(lambda leaf: leaf / delta, mixed)
+    if not variance_preserving:
+        return mixed
+    delta = _hypot(locality, 1 - locality)
+    return jax.tree.map(lambda leaf: leaf / delta, mixed)
 
 
-def neighbourhood(teacher: Params, fresh: Params, epsilon: float, *, variance_preserving: bool = False) -> Params:
+def neighbourhood(teacher: Params, fresh: Params, epsilon: Scalar, *, variance_preserving: bool = False) -> Params:
     """A student at a small random offset from its teacher.
 
         theta_S = (theta_T + epsilon theta~) / delta,   delta = sqrt(1 + epsilon^2)
@@ -55,5 +58,11 @@ def neighbourhood(teacher: Params, fresh: Params, epsilon: float, *, variance_pr
     {'w': 5.0}
     """
     check_range("objective.epsilon", epsilon, 0)
-    delta = math.hypot(1.0, epsilon) if variance_preserving else 1.0
+    delta = _hypot(1.0, epsilon) if variance_preserving else 1.0
     return jax.tree.map(lambda t, f: (t + epsilon * f) / delta, teacher, fresh)
+
+
+def _hypot(a: Scalar, b: Scalar) -> Scalar:
+    # In double precision where the values are known, so that a run alone is as exact as it can be.
+    traced = isinstance(a, jax.Array) or isinstance(b, jax.Array)
+    return jnp.hypot(a, b) if traced else math.hypot(a, b)

@@ -8,16 +8,12 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import numpy as np
 
+from repcon_jax.figures.populations import point_figure, population_figure
+from repcon_jax.figures.style import COLOURS, METRIC_TITLES, PROBE_TITLES, band
 from repcon_jax.metrics_log import read_metrics
 
 Rows = list[dict[str, Any]]
-Series = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-_COLOURS = {"input": "0.45", "teacher": "tab:orange", "student": "tab:blue", "encoder": "tab:blue"}
-_METRIC_TITLES = {"kl": "KL of student from teacher (nats)"}
-_PROBE_TITLES = {"linear": "linear probe (paper)", "linear_tuned": "linear probe (converged)", "knn": "k-NN probe"}
 
 
 def write_figures(workdir: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:
@@ -29,20 +25,37 @@ def write_figures(workdir: pathlib.Path, results: dict[str, Any]) -> list[pathli
     Returns:
         Paths of the pictures.
     """
-    rows = read_metrics(workdir)
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
     written = []
-    for name, figure in (
-        ("probing", probing_figure([r for r in rows if r["kind"] == "probe"], results["probe"])),
-        ("objective", train_figure(rows, ("kl", "loss", "accuracy"), {"kl": "log"})),
-        ("distance", train_figure(rows, _distances(rows), {})),
-    ):
+    for name, figure in _figures(read_metrics(workdir), results).items():
         if figure is not None:
             figure.savefig(folder / f"{name}.png", dpi=120)
             plt.close(figure)
             written.append(folder / f"{name}.png")
     return written
+
+
+def _figures(rows: Rows, results: dict[str, Any]) -> dict[str, plt.Figure | None]:
+    if "points" in results:
+        points = [point["values"] for point in results["points"]]
+        return {
+            "population": population_figure(results["points"]),
+            "probing": point_figure(rows, "probe", points, _changing(rows)),
+            "objective": point_figure(rows, "train", points, ("kl", "loss", "accuracy"), {"kl": "log"}),
+            "distance": point_figure(rows, "train", points, _distances(rows)),
+        }
+    return {
+        "probing": probing_figure([r for r in rows if r["kind"] == "probe"], results["probe"]),
+        "objective": train_figure(rows, ("kl", "loss", "accuracy"), {"kl": "log"}),
+        "distance": train_figure(rows, _distances(rows), {}),
+    }
+
+
+def _changing(rows: Rows) -> list[str]:
+    """Names of the periodic probes of encoders that train."""
+    names = {name for row in rows if row["kind"] == "probe" for name in row if "/" in name}
+    return sorted(name for name in names if not name.startswith(("input/", "teacher/")))
 
 
 def probing_figure(rows: Rows, final: dict[str, dict[str, dict[str, Any]]]) -> plt.Figure | None:
@@ -54,13 +67,13 @@ def probing_figure(rows: Rows, final: dict[str, dict[str, dict[str, Any]]]) -> p
     for axis, probe in zip(axes[0], probes, strict=True):
         for encoder in final:
             epochs, mean, std = band(rows, f"{encoder}/{probe}")
-            colour = _COLOURS.get(encoder)
+            colour = COLOURS.get(encoder)
             axis.plot(epochs, 100 * mean, color=colour, label=encoder)
             axis.fill_between(epochs, 100 * (mean - std), 100 * (mean + std), color=colour, alpha=0.2, linewidth=0)
             score = final[encoder][probe]
             spread = 100 * (score["std"] or 0.0)
             axis.errorbar([epochs[-1]], [100 * score["mean"]], yerr=[spread], fmt="o", color=colour, capsize=3)
-        axis.set(title=_PROBE_TITLES.get(probe, probe), xlabel="epoch", ylabel="accuracy (%)")
+        axis.set(title=PROBE_TITLES.get(probe, probe), xlabel="epoch", ylabel="accuracy (%)")
         axis.grid(alpha=0.3)
     handles, labels = axes[0][0].get_legend_handles_labels()
     legend = {"title": "line: periodic\ndot: final, test", "fontsize": 8, "title_fontsize": 8}
@@ -85,21 +98,10 @@ def train_figure(rows: Rows, names: Iterable[str], scales: dict[str, str]) -> pl
         epochs, mean, std = band([r for r in rows if name in r], name)
         axis.plot(epochs, mean)
         axis.fill_between(epochs, mean - std, mean + std, alpha=0.2, linewidth=0)
-        axis.set(title=_METRIC_TITLES.get(name, name.replace("_", " ")), xlabel="epoch")
+        axis.set(title=METRIC_TITLES.get(name, name.replace("_", " ")), xlabel="epoch")
         axis.set_yscale(scales.get(name, "linear"))
         axis.grid(alpha=0.3)
     return figure
-
-
-def band(rows: Rows, name: str) -> Series:
-    """Epochs, mean and standard deviation over seeds (0 for one seed) of a metric, at the epochs all seeds reached."""
-    by_seed: dict[int, dict[float, float]] = {}
-    for row in rows:
-        by_seed.setdefault(row["seed"], {})[row["epoch"]] = row[name]
-    epochs = sorted(set.intersection(*(set(values) for values in by_seed.values())))
-    table = np.array([[values[epoch] for epoch in epochs] for values in by_seed.values()])
-    std = table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(len(epochs))
-    return np.array(epochs), table.mean(axis=0), std
 
 
 def _distances(rows: Rows) -> list[str]:

@@ -5,17 +5,25 @@ import pathlib
 from typing import Any
 
 from repcon_jax.config import ExperimentConfig, plain_config
+from repcon_jax.figures.style import describe_point
 from repcon_jax.files import read_json, write_atomically
+
+_FIRST = {"population": 0, "probing": 1, "objective": 2}
 
 
 def results_table(results: dict[str, Any]) -> str:
     """The final probe accuracies in percent, mean and standard deviation over seeds, as a Markdown table."""
-    if not results["probe"]:
+    points = results.get("points", [results])
+    found = [point for point in points if point["probe"]]
+    if not found:
         return "No probes were asked for."
-    probes = list(next(iter(results["probe"].values())))
-    lines = [["representation", *probes], ["---", *("---:" for _ in probes)]]
-    for encoder, scores in results["probe"].items():
-        lines.append([encoder, *(_percent(scores[probe]) for probe in probes)])
+    axes = list(found[0].get("values", {}))
+    probes = list(next(iter(found[0]["probe"].values())))
+    lines = [[*axes, "representation", *probes], ["---"] * (len(axes) + 1) + ["---:"] * len(probes)]
+    for point in found:
+        given = [str(value) for value in point.get("values", {}).values()]
+        for encoder, scores in point["probe"].items():
+            lines.append([*given, encoder, *(_percent(scores[probe]) for probe in probes)])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines)
 
@@ -67,25 +75,32 @@ def _percent(score: dict[str, Any]) -> str:
 
 def _warnings(results: dict[str, Any]) -> str:
     said = {"converged": "did not converge", "finite": "met features that are NaN or infinite"}
-    return "\n".join(
-        f"- {probe} on {encoder} {sentence} for seed {seed}."
-        for encoder, probes in results["probe"].items()
-        for probe, score in probes.items()
-        for detail, sentence in said.items()
-        for seed, fine in zip(results["seeds"], score.get(detail, []), strict=False)
-        if not fine
-    )
+    lines = []
+    for point in results.get("points", [results]):
+        where = f" at {describe_point(point['values'])}" if "values" in point else ""
+        lines += [f"- The loss of seed {seed}{where} diverged; it is left out." for seed in point.get("diverged", [])]
+        lines += [
+            f"- {probe} on {encoder} {sentence} for seed {seed}{where}."
+            for encoder, probes in point["probe"].items()
+            for probe, score in probes.items()
+            for detail, sentence in said.items()
+            for seed, fine in zip(point["seeds"], score.get(detail, []), strict=False)
+            if not fine
+        ]
+    return "\n".join(lines)
 
 
 def _pictures(workdir: pathlib.Path) -> str:
-    pictures = sorted((workdir / "figures").glob("*.png"), key=lambda p: ("probing", "objective").count(p.stem) == 0)
+    pictures = sorted((workdir / "figures").glob("*.png"), key=lambda p: _FIRST.get(p.stem, 9))
     return "\n\n".join(f"![{picture.stem}](figures/{picture.name})" for picture in pictures)
 
 
 def _numbers(results: dict[str, Any]) -> str:
     lines = ["| number | mean | std |", "| --- | ---: | ---: |"]
-    for group, where in (("train", "last epoch"), ("test", "test set"), ("distance", "end")):
-        for name, score in results[group].items():
-            std = "" if score["std"] is None else f"{score['std']:.3g}"
-            lines.append(f"| {name.replace('_', ' ')} ({where}) | {score['mean']:.5g} | {std} |")
+    for point in results.get("points", [results]):
+        at = f", {describe_point(point['values'])}" if "values" in point else ""
+        for group, where in (("train", "last epoch"), ("test", "test set"), ("distance", "end")):
+            for name, score in point[group].items():
+                std = "" if score["std"] is None else f"{score['std']:.3g}"
+                lines.append(f"| {name.replace('_', ' ')} ({where}{at}) | {score['mean']:.5g} | {std} |")
     return "\n".join(lines)

@@ -15,9 +15,9 @@ from repcon_jax.models import Model
 from repcon_jax.objectives import OBJECTIVES, Context
 from repcon_jax.objectives.starting import from_checkpoint
 from repcon_jax.random import stream
-from repcon_jax.training.schedules import Schedule, parse_schedule
+from repcon_jax.training.schedules import Schedule, ScheduleValue, parse_schedule
 from repcon_jax.training.step import Batch, Objective
-from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree
+from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree, Scalar
 
 _LOSSES = {
     "cross_entropy": losses.cross_entropy,
@@ -33,21 +33,21 @@ def distillation(
     context: Context,
     *,
     loss: Literal["cross_entropy", "kl_divergence", "mean_squared_error"] = "cross_entropy",
-    teacher_temperature: float | str = 1.0,
-    student_temperature: float | str = 1.0,
-    centre_momentum: float | str | None = None,
+    teacher_temperature: ScheduleValue = 1.0,
+    student_temperature: ScheduleValue = 1.0,
+    centre_momentum: ScheduleValue | None = None,
     pairing: Pairing = "same",
     start: Literal["interpolated", "neighbourhood", "copy", "independent", "checkpoint"] = "interpolated",
-    locality: float = 1e-10,
+    locality: Scalar = 1e-10,
     variance_preserving: bool = True,
-    epsilon: float = 0.0,
+    epsilon: Scalar = 0.0,
     checkpoint: str | None = None,
     checkpoint_part: str = "params",
     teacher_start: Literal["random", "checkpoint"] = "random",
     teacher_checkpoint: str | None = None,
     teacher_checkpoint_part: str = "params",
     teacher_update: Literal["frozen", "ema", "previous_epoch", "restarted"] = "frozen",
-    teacher_momentum: float | str = "cosine(start=0.996, end=1.0)",
+    teacher_momentum: ScheduleValue = "cosine(start=0.996, end=1.0)",
     restart_every: str = "50 epochs",
     teacher_batch_norm: Literal["evaluation", "from_data", "from_student"] = "evaluation",
 ) -> Objective:
@@ -126,6 +126,7 @@ def distillation(
         encoders=_encoders,
         after_step=method.move_teacher,
         changing=("teacher", "student") if moves else ("student",),
+        constant=() if moves else ("teacher",),
     )
 
 
@@ -135,9 +136,9 @@ class _Start:
 
     context: Context
     start: str
-    locality: float
+    locality: Scalar
     variance_preserving: bool
-    epsilon: float
+    epsilon: Scalar
     student: tuple[str | None, str]
     teacher: tuple[str | None, str] | None
     teacher_batch_norm: str

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
 
 from repcon_jax.errors import CheckpointError, did_you_mean
 from repcon_jax.trees import check_same_structure, named_leaves, signature
@@ -66,15 +65,20 @@ class Checkpoints:
     ) -> None:
         """Opens the directory, creating it if need be; half-written folders of a killed run are removed."""
         self.directory = pathlib.Path(directory).absolute()
-        policies = [checkpoint_managers.LatestN(keep_last), checkpoint_managers.CustomSteps([0, *keep_steps])]
-        if keep_every:
-            policies.append(checkpoint_managers.EveryNSteps(keep_every))
+        self._keep = (keep_last, {0, *keep_steps}, keep_every)
+        # One host writes, and must not wait for others that never open this directory.
+        here = jax.process_index()
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
             enable_async_checkpointing=False,
             cleanup_tmp_directories=not read_only,
             read_only=read_only,
+            create=jax.process_count() == 1,
+            multiprocessing_options=ocp.options.MultiprocessingOptions(
+                primary_host=here, active_processes={here} if jax.process_count() > 1 else None
+            ),
         )
+        if not read_only:
+            self.directory.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def steps(self) -> list[int]:
@@ -82,7 +86,7 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: PyTree, metadata: dict[str, Any]) -> None:
-        """Writes the state, atomically; a step that is there already is left as it is.
+        """Writes the state, atomically; a step that is there already is left as it is, and none is deleted.
 
         Args:
             step: number of updates made.
@@ -96,6 +100,14 @@ class Checkpoints:
         about = {"format": _FORMAT, "digests": digests, "signature": signature(host), "extra": metadata}
         args = ocp.args.Composite(state=ocp.args.StandardSave(host), about=ocp.args.JsonSave(about))
         self._manager.save(step, args=args, force=True)
+
+    def tidy(self) -> None:
+        """Deletes what need not be kept; to be called once all members of a population have saved."""
+        keep_last, keep_steps, keep_every = self._keep
+        steps = self.steps()
+        for step in steps[: len(steps) - keep_last]:
+            if step not in keep_steps and not (keep_every and step % keep_every == 0):
+                self._manager.delete(step)
 
     def restore(self, template: PyTree, step: int | None = None) -> tuple[PyTree, dict[str, Any]]:
         """The state at ``step`` (the newest by default) and its metadata.

@@ -5,43 +5,47 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, UInt8
 
 from repcon_jax.data import normalise, to_float
-from repcon_jax.typing import Metrics, ModelState, Params, PyTree
+from repcon_jax.training.mesh import shard_batch
+from repcon_jax.typing import Metrics, PyTree
 
-Evaluate = Callable[[Params, PyTree, ModelState, Array, Array], Metrics]
+Evaluate = Callable[[PyTree, Array, Array], Metrics]
 
 
-@partial(jax.jit, static_argnums=(0,), static_argnames=("batch_size",))
+@partial(jax.jit, static_argnums=(0,), static_argnames=("batch_size", "mesh"))
 def evaluate_dataset(
     evaluate: Evaluate,
-    params: Params,
-    carried: PyTree,
-    model_state: ModelState,
+    arguments: PyTree,
     images: UInt8[Array, "examples height width channels"],
     labels: Int[Array, " examples"],
     mean: Float[Array, " channels"],
     std: Float[Array, " channels"],
     *,
     batch_size: int = 256,
+    mesh: Mesh | None = None,
 ) -> dict[str, Float[Array, ""]]:
     """The mean over all examples of what ``evaluate`` gives for each.
 
     Args:
-        evaluate: an objective's function of that name.
-        params, carried, model_state: of a train state.
+        evaluate: arguments, images [batch, ...], labels [batch] -> {name: per-example values [batch]}.
+        arguments: of a train state, say.
         images, labels: the data set; the last batch is padded and its padding not counted.
         mean, std: for normalisation.
         batch_size: examples per batch.
+        mesh: the devices over whose axis ``data`` each batch is spread; None for one device.
     """
     size = min(batch_size, images.shape[0])
+    if mesh is not None:
+        size = -(-size // mesh.shape["data"]) * mesh.shape["data"]
     batches = -(-images.shape[0] // size)
     indices = jnp.arange(batches * size).reshape(batches, size)
 
     def one(rows: Array) -> Metrics:
-        rows = jnp.minimum(rows, images.shape[0] - 1)
-        return evaluate(params, carried, model_state, normalise(to_float(images[rows]), mean, std), labels[rows])
+        rows = shard_batch(jnp.minimum(rows, images.shape[0] - 1), mesh)
+        return evaluate(arguments, normalise(to_float(images[rows]), mean, std), labels[rows])
 
     values = jax.lax.map(one, indices)
     return {name: jnp.mean(v.reshape(-1)[: images.shape[0]]) for name, v in values.items()}

@@ -14,14 +14,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from flax import struct
+from jax.sharding import Mesh
+from jaxtyping import Array, Int
 
 from repcon_jax.data import epoch_indices, gather, normalise, to_float
-from repcon_jax.errors import DivergenceError
 from repcon_jax.random import stream
 from repcon_jax.training.durations import Clock
+from repcon_jax.training.mesh import shard_batch
 from repcon_jax.training.step import Batch, TrainState
-from repcon_jax.typing import Key, MetricRows, Metrics
+from repcon_jax.typing import Key, MetricRows, Metrics, PyTree
 
 Step = Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]
 Views = Callable[[Key, Array], tuple[Array, Array]]
@@ -30,9 +32,11 @@ Chunk = Callable[[TrainState, Array, Key], tuple[TrainState, Metrics]]
 _SECONDS_PER_CHUNK = 2.0
 
 
-@dataclasses.dataclass(frozen=True)
+@struct.dataclass
 class TrainData:
     """The training set on the device.
+
+    Leaves are arrays, or what a tree map made of them, hence no annotation of shapes.
 
     Args:
         images: uint8 [examples, height, width, channels].
@@ -40,21 +44,27 @@ class TrainData:
         mean, std: per-channel statistics of images / 255, [channels].
         views: key, images in [0, 1] -> (global views, local views).
         drop_last: whether an epoch ends before its incomplete batch.
+        mesh: the devices over whose axis ``data`` each batch is spread; None for one device.
     """
 
-    images: UInt8[Array, "examples height width channels"]
-    labels: Int[Array, " examples"] | None
-    mean: Float[Array, " channels"]
-    std: Float[Array, " channels"]
-    views: Views
-    drop_last: bool = True
+    images: PyTree
+    labels: PyTree
+    mean: PyTree
+    std: PyTree
+    views: Views = struct.field(pytree_node=False)
+    drop_last: bool = struct.field(pytree_node=False, default=True)
+    mesh: Mesh | None = struct.field(pytree_node=False, default=None)
 
 
 def make_batch(data: TrainData, indices: Int[Array, " batch"], key: Key) -> Batch:
     """Gathers, augments and normalises the examples at ``indices``."""
+    indices = shard_batch(indices, data.mesh)
     views, local_views = data.views(key, to_float(gather(data.images, indices)))
     labels = None if data.labels is None else gather(data.labels, indices)
-    return Batch(normalise(views, data.mean, data.std), normalise(local_views, data.mean, data.std), labels)
+    global_views, local_views = (
+        shard_batch(normalise(v, data.mean, data.std), data.mesh, axis=1) for v in (views, local_views)
+    )
+    return Batch(global_views, local_views, labels)
 
 
 def build_chunk(step: Step, data: TrainData, clock: Clock) -> Chunk:
@@ -69,22 +79,15 @@ def build_chunk(step: Step, data: TrainData, clock: Clock) -> Chunk:
         the member: data order and augmentation are functions of it and the step. Metrics are arrays
         [steps_per_epoch] whose first entries are those of the steps made.
     """
-    arrays = (data.images, data.labels)
-    run = jax.jit(partial(_chunk, step, data, clock), donate_argnums=0)
-    return lambda state, num_steps, key: run(state, num_steps, arrays, key)
+    # The data come as an argument because closed-over arrays would be constants of the program.
+    run = jax.jit(partial(run_chunk, step, clock), donate_argnums=1)
+    return lambda state, num_steps, key: run(data, state, num_steps, key)
 
 
-def _chunk(
-    step: Step,
-    data: TrainData,
-    clock: Clock,
-    state: TrainState,
-    num_steps: Int[Array, ""],
-    arrays: tuple[Array, Array | None],
-    key: Key,
+def run_chunk(
+    step: Step, clock: Clock, data: TrainData, state: TrainState, num_steps: Int[Array, ""], key: Key
 ) -> tuple[TrainState, Metrics]:
-    # The images come as an argument because a closed-over array would be a constant of the program.
-    data = dataclasses.replace(data, images=arrays[0], labels=arrays[1])
+    """A number of steps within an epoch, as a function to be jitted; see ``build_chunk``."""
     epoch = state.step // clock.steps_per_epoch
     indices = epoch_indices(key, clock.num_examples, clock.batch_size, epoch, data.drop_last)
 
@@ -109,12 +112,12 @@ class Callback:
 
     Args:
         every: period in steps; 0 for never.
-        call: receives the state.
+        call: receives the state and the number of updates made.
         also: further steps.
     """
 
     every: int
-    call: Callable[[TrainState], None]
+    call: Callable[[TrainState, int], None]
     also: tuple[int, ...] = ()
 
     def due(self, step: int, total: int) -> bool:
@@ -132,69 +135,66 @@ class Callback:
 
 def train(
     state: TrainState,
-    chunk: Chunk,
-    key: Key,
+    step: int,
+    chunk: Callable[[TrainState, int], tuple[TrainState, Metrics]],
     clock: Clock,
     callbacks: Sequence[Callback],
     *,
-    on_metrics: Callable[[MetricRows], None] = lambda rows: None,
+    on_metrics: Callable[[dict[str, np.ndarray], int], None] = lambda metrics, step: None,
     should_stop: Callable[[], Any] = lambda: False,
-) -> TrainState:
+    agree: Callable[[int, bool], tuple[int, bool]] = lambda pace, stop: (pace, stop),
+) -> tuple[TrainState, int]:
     """Runs to the end of the clock, or until asked to stop.
 
     Args:
         state: where to begin; its buffers are donated.
-        chunk: from ``build_chunk``.
-        key: the member's seed key.
+        step: number of updates that it has behind it.
+        chunk: state, number of steps -> state, metrics whose last axis is the step; see ``build_chunk``.
         clock: length of the run and of an epoch.
-        callbacks: called in order; at the start only where ``state.step`` is 0.
-        on_metrics: receives the metrics of every step, a chunk at a time.
+        callbacks: called in order; at the start only where ``step`` is 0.
+        on_metrics: receives the metrics of every step of a chunk, [..., steps], and the step before them.
         should_stop: asked between chunks, which last about two seconds.
+        agree: what all hosts make of the pace and the wish to stop of each.
     Returns:
-        The last state.
-    Raises:
-        DivergenceError: the loss became NaN or infinite; nothing was called for that chunk.
+        The last state, and the number of updates that it has behind it.
     """
-    step, total = int(state.step), clock.total_steps
+    total = clock.total_steps
     if step == 0:
         _call(callbacks, state, 0, total)
     pace = 1
-    while step < total and not should_stop():
+    while step < total:
+        pace, stop = agree(pace, bool(should_stop()))
+        if stop:
+            break
         boundary = min([_epoch_end(step, clock), *(c.next_after(step, total) for c in callbacks)])
         count = min(pace, boundary - step)
         began = time.monotonic()
-        state, metrics = chunk(state, jnp.int32(count), key)
-        rows = _rows(metrics, count)
+        state, metrics = chunk(state, count)
+        host = {name: np.asarray(values)[..., :count] for name, values in metrics.items()}
         seconds = max(time.monotonic() - began, 1e-6)
-        check_finite(rows, step)
-        step += count
         # Short chunks keep the bar alive and a stop prompt; a long one only saves dispatches.
         pace = max(1, min(4 * pace, math.ceil(count * _SECONDS_PER_CHUNK / seconds)))
-        on_metrics(rows)
+        on_metrics(host, step)
+        step += count
         _call(callbacks, state, step, total)
-    return state
+    return state, step
 
 
 def _epoch_end(step: int, clock: Clock) -> int:
     return (step // clock.steps_per_epoch + 1) * clock.steps_per_epoch
 
 
-def _rows(metrics: Metrics, count: int) -> MetricRows:
-    host = {name: np.asarray(values)[:count] for name, values in metrics.items()}
-    return [{name: float(values[i]) for name, values in host.items()} for i in range(count)]
+def rows_of(metrics: dict[str, np.ndarray]) -> MetricRows:
+    """One dict a step from arrays [steps].
 
-
-def check_finite(rows: MetricRows, step: int) -> None:
-    """Raises DivergenceError at the first row whose loss is NaN or infinite; ``step`` is the one before the rows."""
-    for offset, row in enumerate(rows):
-        if not math.isfinite(row["loss"]):
-            raise DivergenceError(
-                f"the loss became {row['loss']} at step {step + offset + 1}; training stopped and the last good "
-                "checkpoint is kept: lower optimiser.learning_rate or set optimiser.clip_norm."
-            )
+    >>> rows_of({"loss": np.array([2.0, 1.0])})
+    [{'loss': 2.0}, {'loss': 1.0}]
+    """
+    count = len(next(iter(metrics.values())))
+    return [{name: float(values[i]) for name, values in metrics.items()} for i in range(count)]
 
 
 def _call(callbacks: Sequence[Callback], state: TrainState, step: int, total: int) -> None:
     for callback in callbacks:
         if callback.due(step, total):
-            callback.call(state)
+            callback.call(state, step)

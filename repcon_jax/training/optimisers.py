@@ -4,15 +4,16 @@ import dataclasses
 import re
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import optax
 
 from repcon_jax.errors import ConfigError, check_range, did_you_mean
 from repcon_jax.schema import check_type, parse_call
 from repcon_jax.training.durations import Clock
-from repcon_jax.training.schedules import Schedule, parse_schedule
+from repcon_jax.training.schedules import Schedule, ScheduleValue, parse_schedule
 from repcon_jax.trees import map_named, named_leaves
-from repcon_jax.typing import Params, PyTree
+from repcon_jax.typing import Params, PyTree, Scalar
 
 _RULE_TYPES = {"learning_rate": float, "weight_decay": float | str, "frozen": str}
 
@@ -37,20 +38,20 @@ class OptimiserConfig:
     """
 
     name: Literal["sgd", "adam", "adamw"] = "adamw"
-    learning_rate: float | str = 1e-3
-    weight_decay: float | str = 0.0
-    momentum: float = 0.9
+    learning_rate: ScheduleValue = 1e-3
+    weight_decay: ScheduleValue = 0.0
+    momentum: Scalar = 0.9
     nesterov: bool = False
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    clip_norm: float = 0.0
+    beta1: Scalar = 0.9
+    beta2: Scalar = 0.999
+    epsilon: Scalar = 1e-8
+    clip_norm: Scalar = 0.0
     rules: tuple[tuple[str, str], ...] = ((".*", "default"),)
 
     def __post_init__(self) -> None:
         """Checks ranges."""
         for name in ("learning_rate", "weight_decay"):
-            if not isinstance(getattr(self, name), str):
+            if isinstance(getattr(self, name), (int, float)):
                 check_range(f"optimiser.{name}", getattr(self, name), 0)
         for name in ("momentum", "beta1", "beta2"):
             check_range(f"optimiser.{name}", getattr(self, name), 0, 1, open_high=True)
@@ -73,8 +74,7 @@ def build_optimiser(config: OptimiserConfig, clock: Clock, params: Params) -> op
     settings = [_parse_rule(settings) for _, settings in config.rules]
     labels = assign_rules([pattern for pattern, _ in config.rules], params)
     groups = {str(i): _group(config, clock, chosen) for i, chosen in enumerate(settings)}
-    clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm > 0 else []
-    return optax.chain(*clip, optax.partition(groups, labels))
+    return optax.chain(*_clip(config.clip_norm), optax.partition(groups, labels))
 
 
 def assign_rules(patterns: list[str], params: Params) -> PyTree:
@@ -137,10 +137,18 @@ def _group(config: OptimiserConfig, clock: Clock, settings: dict[str, Any]) -> o
     decay = settings.get("weight_decay", config.weight_decay)
     decay = parse_schedule(decay, clock, "optimiser.weight_decay", 0)
     adam = optax.scale_by_adam(config.beta1, config.beta2, config.epsilon)
-    momentum = optax.trace(config.momentum, config.nesterov) if config.momentum > 0 else optax.identity()
+    # A traced momentum or norm of 0 needs its state and arithmetic all the same: structure cannot depend on values.
+    has_momentum = isinstance(config.momentum, jax.Array) or config.momentum > 0
+    momentum = optax.trace(config.momentum, config.nesterov) if has_momentum else optax.identity()
     parts = {
         "sgd": (optax.add_decayed_weights(decay), momentum),
         "adam": (optax.add_decayed_weights(decay), adam),
         "adamw": (adam, optax.add_decayed_weights(decay)),
     }[config.name]
     return optax.chain(*parts, optax.scale_by_learning_rate(rate))
+
+
+def _clip(norm: Scalar) -> list[optax.GradientTransformation]:
+    if isinstance(norm, jax.Array):
+        return [optax.clip_by_global_norm(jnp.where(norm > 0, norm, jnp.inf))]
+    return [optax.clip_by_global_norm(norm)] if norm > 0 else []

@@ -4,21 +4,42 @@ A config gives a number (constant) or one call as text, such as ``"cosine(start=
 ``"multi_step(start=0.1, milestones=('80 epochs', '120 epochs'), factor=0.1, warmup='1 epochs')"``.
 """
 
+import dataclasses
 import math
 
+import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Int
 
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.registry import Registry
 from repcon_jax.schema import check_type, parse_call
 from repcon_jax.training.durations import Clock
+from repcon_jax.typing import Scalar
 
 Schedule = optax.Schedule
 SCHEDULES = Registry("schedule", "repcon_jax.training.schedules")
 
 
+@dataclasses.dataclass(frozen=True)
+class Alternatives:
+    """Schedules of which every member of a population has its own.
+
+    Args:
+        values: numbers or calls, as ``parse_schedule`` takes them.
+        index: which of them; may be traced.
+    """
+
+    values: tuple[float | str, ...]
+    index: Int[Array, ""]
+
+
+ScheduleValue = Scalar | str | Alternatives
+
+
 def parse_schedule(
-    value: float | str,
+    value: ScheduleValue,
     clock: Clock,
     field: str = "schedule",
     low: float = float("-inf"),
@@ -29,7 +50,7 @@ def parse_schedule(
     """A function from the step (integer scalar) to a float32 scalar.
 
     Args:
-        value: a number, or a call such as ``"cosine(start=1e-3, end=0.0, warmup='10 epochs')"``.
+        value: a number, a call such as ``"cosine(start=1e-3, end=0.0, warmup='10 epochs')"``, or alternatives.
         clock: turns durations into steps.
         field: config field that it stands in, for the message.
         low, high, open_low: where the number, or the schedule's start, end and value, must lie; see ``check_range``.
@@ -40,7 +61,12 @@ def parse_schedule(
     >>> float(parse_schedule("linear(start=1.0, end=0.0)", clock)(5))
     0.5
     """
-    check_type(field, value, float | str)
+    check_type(field, value, ScheduleValue)
+    if isinstance(value, Alternatives):
+        each = [parse_schedule(v, clock, field, low, high, open_low=open_low) for v in value.values]
+        return lambda step: jnp.stack([jnp.asarray(schedule(step), jnp.float32) for schedule in each])[value.index]
+    if isinstance(value, jax.Array):
+        return optax.constant_schedule(value)
     if not isinstance(value, str):
         _check_finite(field, value, low, high, open_low)
         return optax.constant_schedule(float(value))

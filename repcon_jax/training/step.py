@@ -68,6 +68,8 @@ class Objective:
         evaluate: params, carried, model_state, images, labels -> {name: per-example values [batch]}.
         encoders: params, carried, model_state -> {name: (encoder params, encoder state)}; what is probed.
         changing: names of the encoders that change while training.
+        constant: names in ``carried`` of what never changes; a population computes and keeps it once for all members
+            that start with the same.
         uses_labels: whether the loss reads labels.
     """
 
@@ -77,6 +79,7 @@ class Objective:
     encoders: Callable[..., dict[str, tuple[Params, ModelState]]]
     after_step: Callable[..., PyTree] = _keep
     changing: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
     uses_labels: bool = False
 
 
@@ -107,18 +110,21 @@ def apply_mask(params: Params, mask: PyTree) -> Params:
 
 
 def build_step(
-    objective: Objective, optimiser: optax.GradientTransformation
+    objective: Objective, optimiser: optax.GradientTransformation, accumulation: int = 1
 ) -> Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]:
     """The function (state, batch, key) -> (state, metrics) of one update; pure, to be jitted by the loop.
 
     The mask is applied after the update, so that momentum, weight decay and normalisation cannot revive a weight.
+
+    Args:
+        objective: what is minimised.
+        optimiser: how.
+        accumulation: parts of a batch that are computed one after the other, with the memory of one; gradients and
+            metrics are their means. Batch statistics (normalisation, centre) are those of a part.
     """
 
     def step(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
-        def loss(params: Params) -> tuple[Array, Any]:
-            return objective.loss(params, state.carried, state.model_state, batch, state.step, key)
-
-        (value, (model_state, carried, metrics)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+        value, model_state, carried, metrics, gradients = _gradients(objective, state, batch, key, accumulation)
         updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
         params = apply_mask(optax.apply_updates(state.params, updates), state.mask)
         carried = objective.after_step(carried, params, model_state, state.step + 1)
@@ -126,3 +132,47 @@ def build_step(
         return TrainState(state.step + 1, params, model_state, opt_state, state.mask, carried), metrics
 
     return step
+
+
+def _gradients(
+    objective: Objective, state: TrainState, batch: Batch, key: Key, accumulation: int
+) -> tuple[Float[Array, ""], ModelState, PyTree, Metrics, Params]:
+    def gradients_of(part: Batch, model_state: ModelState, carried: PyTree, key: Key) -> tuple[Any, Params]:
+        def loss(params: Params) -> tuple[Array, Any]:
+            return objective.loss(params, carried, model_state, part, state.step, key)
+
+        return jax.value_and_grad(loss, has_aux=True)(state.params)
+
+    if accumulation == 1:
+        (value, (model_state, carried, metrics)), gradients = gradients_of(batch, state.model_state, state.carried, key)
+        return value, model_state, carried, metrics, gradients
+
+    def add(carry: tuple[ModelState, PyTree, PyTree], i: Int[Array, ""]) -> tuple[Any, None]:
+        model_state, carried, sums = carry
+        part, part_key = split_batch(batch, accumulation, i), jax.random.fold_in(key, i)
+        (value, (model_state, carried, metrics)), gradients = gradients_of(part, model_state, carried, part_key)
+        return (model_state, carried, jax.tree.map(jnp.add, sums, (value, metrics, gradients))), None
+
+    part = split_batch(batch, accumulation, 0)
+    shapes = jax.eval_shape(gradients_of, part, state.model_state, state.carried, key)
+    (value, (_, _, metrics)), gradients = shapes
+    sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (value, metrics, gradients))
+    parts = jnp.arange(accumulation)
+    (model_state, carried, sums), _ = jax.lax.scan(add, (state.model_state, state.carried, sums), parts)
+    value, metrics, gradients = jax.tree.map(lambda leaf: leaf / accumulation, sums)
+    return value, model_state, carried, metrics, gradients
+
+
+def split_batch(batch: Batch, parts: int, index: int | Int[Array, ""]) -> Batch:
+    """Every ``parts``-th example of a batch, from ``index`` on.
+
+    Strided, so that each part of a batch that is spread over devices is spread over all of them.
+    """
+
+    def take(array: Array, axis: int) -> Array:
+        shape = array.shape
+        split = array.reshape(*shape[:axis], shape[axis] // parts, parts, *shape[axis + 1 :])
+        return jax.lax.dynamic_index_in_dim(split, index, axis + 1, keepdims=False)
+
+    labels = None if batch.labels is None else take(batch.labels, 0)
+    return Batch(take(batch.views, 1), take(batch.local_views, 1), labels)

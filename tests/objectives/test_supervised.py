@@ -34,7 +34,13 @@ def test_it_fits_random_labels_and_its_evaluation_agrees_with_a_direct_one():
 
     arguments = (state.params, state.carried, state.model_state)
     measured = evaluate_dataset(
-        objective.evaluate, *arguments, data.images[:41], data.labels[:41], data.mean, data.std, batch_size=16
+        lambda state, *examples: objective.evaluate(*state, *examples),
+        arguments,
+        data.images[:41],
+        data.labels[:41],
+        data.mean,
+        data.std,
+        batch_size=16,
     )
     images = (np.asarray(data.images[:41]) / 255 - 0.5) / 0.25
     logits = np.asarray(model.apply(state.params, state.model_state, jnp.asarray(images, jnp.float32))[0].logits)
