@@ -104,8 +104,22 @@ def test_competitors_take_turns_of_about_the_time_asked_for():
             return self.pace * steps
 
     turns = measure._turns({"a": Fake("a", 0.1), "b": Fake("b", 5.0)}, 2, 1.0)
+    assert turns["b"] == {"steps": 1, "step_seconds": [5.0, 5.0]}
     assert calls == [("a", 1), ("b", 1), ("a", 10), ("b", 1), ("a", 10), ("b", 1)]
-    assert turns["a"] == (10, pytest.approx([0.1, 0.1]))
+    assert turns["a"] == {"steps": 10, "step_seconds": pytest.approx([0.1, 0.1])}
+
+
+def test_a_process_that_fails_later_leaves_the_others_their_turns():
+    class Failing:
+        def seconds(self, steps):
+            raise measure.NotMeasuredError("out of memory")
+
+    class Steady:
+        def seconds(self, steps):
+            return 1.0
+
+    turns = measure._turns({"bad": Failing(), "good": Steady()}, 2, 0.0)
+    assert turns == {"bad": {"not_measured": "out of memory"}, "good": {"steps": 1, "step_seconds": [1.0, 1.0]}}
 
 
 def about(seconds, **values):

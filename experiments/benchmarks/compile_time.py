@@ -31,10 +31,11 @@ def measure(plan: Plan, caches: dict[str, str], cases: list[dict[str, Any]]) -> 
 
 
 def _first_step(spec: Spec) -> float | None:
+    worker = Worker(spec)
     try:
-        worker = Worker(spec)
+        worker.wait()
+        return worker.finish()["first_step_seconds"]
     except NotMeasuredError:
         return None
-    worker.finish()
-    worker.kill()
-    return worker.ready["first_step_seconds"]
+    finally:
+        worker.kill()

@@ -37,14 +37,10 @@ class Spec:
 
 
 class Worker:
-    """A competitor's process, ready to step."""
+    """A competitor's process; ready to step after ``wait``."""
 
     def __init__(self, spec: Spec) -> None:
-        """Starts the process and waits until it has made its first step.
-
-        Raises:
-            NotMeasuredError: it failed.
-        """
+        """Starts the process."""
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         text = json.dumps({"runner": spec.runner, "options": dict(spec.options)})
         self.process = subprocess.Popen(
@@ -56,12 +52,21 @@ class Worker:
             stderr=self.log,
             text=True,
         )
+        self.ready: dict[str, Any] = {}
+
+    def wait(self) -> None:
+        """Waits until the first step is done.
+
+        Raises:
+            NotMeasuredError: the process failed.
+        """
         self.ready = self._answer()
 
     def seconds(self, steps: int) -> float:
         """Wall-clock seconds of a number of steps, measured in the process."""
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # what a dead process said is told by the answer that it lacks
+            self.process.stdin.write(f"{steps}\n")
+            self.process.stdin.flush()
         return self._answer()["seconds"]
 
     def finish(self) -> dict[str, Any]:
@@ -75,8 +80,10 @@ class Worker:
         """Ends the process where ``finish`` did not."""
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.log):
-            stream.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+        self.log.close()
 
     def _answer(self) -> dict[str, Any]:
         line = self.process.stdout.readline()
@@ -85,42 +92,69 @@ class Worker:
         self.process.wait()
         self.log.seek(0)
         said = [text.strip() for text in self.log.readlines() if text.strip()]
-        self.kill()
         raise NotMeasuredError(said[-1][:200] if said else f"the process ended with {self.process.returncode}")
 
 
-def compare(specs: Mapping[str, Spec], repeats: int, turn_seconds: float) -> dict[str, dict[str, Any]]:
+def compare(
+    specs: Mapping[str, Spec], repeats: int, turn_seconds: float, *, at_once: bool = True
+) -> dict[str, dict[str, Any]]:
     """Runs competitors in turns, A B C A B C ..., so that a drift of the machine meets them all.
 
     Args:
         specs: the competitors by name.
         repeats: turns of each.
         turn_seconds: a turn is as many steps as take about this long, at least one.
+        at_once: whether the processes start together, which is quicker, or one after another, so that the seconds of
+            their first steps mean something.
     Returns:
         For each name what the worker says about itself, ``steps`` per turn and ``step_seconds`` of every turn, or
         ``{"not_measured": reason}``.
     """
     found: dict[str, dict[str, Any]] = {}
     with contextlib.ExitStack() as stack:
-        workers = {}
+        started = {}
         for name, spec in specs.items():
-            try:
-                workers[name] = Worker(spec)
-                stack.callback(workers[name].kill)
-            except NotMeasuredError as error:
-                found[name] = {"not_measured": str(error)}
-        for name, (steps, seconds) in _turns(workers, repeats, turn_seconds).items():
-            found[name] = workers[name].finish() | {"steps": steps, "step_seconds": seconds}
+            started[name] = Worker(spec)
+            stack.callback(started[name].kill)
+            if not at_once:
+                found |= _wait({name: started[name]})
+        if at_once:
+            found = _wait(started)
+        workers = {name: worker for name, worker in started.items() if name not in found}
+        for name, about in _turns(workers, repeats, turn_seconds).items():
+            found[name] = about if "not_measured" in about else workers[name].finish() | about
     return {name: found[name] for name in specs}
 
 
-def _turns(workers: Mapping[str, Worker], repeats: int, turn_seconds: float) -> dict[str, tuple[int, list[float]]]:
-    steps = {name: max(1, round(turn_seconds / worker.seconds(1))) for name, worker in workers.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in workers}
-    for _ in range(repeats):
+def _wait(workers: Mapping[str, Worker]) -> dict[str, dict[str, Any]]:
+    """Those that failed, and why."""
+    failed = {}
+    for name, worker in workers.items():
+        try:
+            worker.wait()
+        except NotMeasuredError as error:
+            failed[name] = {"not_measured": str(error)}
+    return failed
+
+
+def _turns(workers: Mapping[str, Worker], repeats: int, turn_seconds: float) -> dict[str, dict[str, Any]]:
+    """Steps per turn and seconds per step of every turn, or why there are none; the first round finds the pace."""
+    found: dict[str, dict[str, Any]] = {}
+    for turn in range(repeats + 1):
         for name, worker in workers.items():
-            seconds[name].append(worker.seconds(steps[name]) / steps[name])
-    return {name: (steps[name], seconds[name]) for name in workers}
+            about = found.setdefault(name, {"steps": 1, "step_seconds": []})
+            if "not_measured" in about:
+                continue
+            try:
+                seconds = worker.seconds(about["steps"]) / about["steps"]
+            except NotMeasuredError as error:
+                found[name] = {"not_measured": str(error)}
+                continue
+            if turn:
+                about["step_seconds"].append(seconds)
+            else:
+                about["steps"] = max(1, round(turn_seconds / seconds))
+    return found
 
 
 def spread(values: list[float]) -> Spread:

@@ -65,8 +65,8 @@ class Plan:
 CPU = Plan(
     outputs=4096,
     num_images=10_000,
-    repeats=4,
-    turn_seconds=0.5,
+    repeats=3,
+    turn_seconds=0.8,
     cases=(
         Case("mlp", 128, (1, 2, 4)),
         Case("mlp", 256, rivals=("eager",)),

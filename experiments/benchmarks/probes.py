@@ -32,7 +32,7 @@ def measure(plan: Plan, with_torch: bool) -> list[dict[str, Any]]:
     for task in plan.probes:
         print(f"  {task}", flush=True)
         specs = {who: spec for who, spec in tasks[task].items() if with_torch or who != "PyTorch"}
-        found = compare(specs, plan.repeats, plan.turn_seconds)
+        found = compare(specs, plan.repeats, plan.turn_seconds, at_once=False)
         units = {"features": batch_size, "linear": 1, "knn": plan.probe_test}[task]
         entries.append({"task": task, "rows": _rows(found, units)})
     return entries

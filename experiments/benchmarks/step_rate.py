@@ -18,7 +18,7 @@ def measure(plan: Plan, caches: dict[str, str]) -> list[dict[str, Any]]:
     cases = []
     for case in plan.cases:
         print(f"  {case.encoder}, batch {case.batch_size}, {case.dtype}", flush=True)
-        found = compare(competitors(plan, case, caches), plan.repeats, plan.turn_seconds)
+        found = compare(competitors(plan, case, caches), plan.repeats, plan.turn_seconds, at_once=False)
         cases.append(describe(case, found))
     return cases
 
