@@ -1,7 +1,8 @@
 """Two-dimensional convolution and max pooling that are fast on every platform, inside ``lax.scan`` too.
 
-XLA's CPU convolution is about fifty times slower inside ``lax.scan`` than outside, and on maps of 2x2 pixels slow
-everywhere. Written as matrix products it is neither. On a GPU or TPU the library convolution stays.
+The derivatives of XLA's CPU convolution are tens of times slower inside ``lax.scan`` than outside, and on maps of 2x2
+pixels all of it is slow everywhere. Written as matrix products it is neither. On a GPU or TPU the library convolution
+stays.
 """
 
 import functools
@@ -13,11 +14,15 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-ConvolutionName = Literal["auto", "xla", "im2col", "shifted"]
+from repcon_jax.models.winograd import winograd_convolution
+
+ConvolutionName = Literal["auto", "xla", "im2col", "shifted", "winograd"]
 Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "batch rows columns features"]
 Kernel = Float[Array, "kernel_height kernel_width channels features"]
 Padding = str | Sequence[tuple[int, int]]
+
+_FEWEST_CHANNELS_OF_WINOGRAD = 32
 
 
 def choose_convolution(name: ConvolutionName) -> Callable[..., Array]:
@@ -26,14 +31,16 @@ def choose_convolution(name: ConvolutionName) -> Callable[..., Array]:
     Args:
         name: ``xla`` for ``lax.conv_general_dilated``; ``im2col`` for one matrix product with the concatenated
             shifted images; ``shifted`` for the sum of one product per kernel position, which needs no memory for the
-            concatenation and is faster forward but slower backward; ``auto`` for im2col on CPU and xla elsewhere.
-            Patches that do not overlap (stride = window) and 1x1 kernels are a plain product in either of them.
+            concatenation and is faster forward but slower backward; ``winograd`` for 2.25 to 4 times fewer products
+            where the kernel is 3x3 and the stride 1, and im2col elsewhere; ``auto`` for winograd or im2col, by shape
+            and type, on CPU and xla on other platforms. Patches that do not overlap (stride = window) and 1x1 kernels
+            are a plain product in all of them.
 
-    On CPU im2col was the fastest forward and backward at every shape of VGG11 (experiments/benchmarks/convolution.py),
-    so of the shape ``auto`` only needs to know whether windows overlap.
+    Rates by shape: experiments/benchmarks/convolution.py. For a batch sharded over CPU devices take im2col: winograd
+    goes through blocks of consecutive images, which a sharded batch would have to exchange.
     """
     if name == "auto":
-        name = "im2col" if jax.default_backend() == "cpu" else "xla"
+        name = "fastest" if jax.default_backend() == "cpu" else "xla"
     if name == "xla":
         return lax.conv_general_dilated
     return functools.partial(matmul_convolution, method=name)
@@ -45,7 +52,7 @@ def matmul_convolution(
     window_strides: Sequence[int],
     padding: Padding,
     *,
-    method: Literal["im2col", "shifted"] = "im2col",
+    method: Literal["im2col", "shifted", "winograd", "fastest"] = "im2col",
     precision: Any = None,
     **unused: Any,
 ) -> Maps:
@@ -56,7 +63,7 @@ def matmul_convolution(
         rhs: kernel.
         window_strides: vertical and horizontal stride.
         padding: ``"SAME"``, ``"VALID"`` or zeros to add ``((top, bottom), (left, right))``.
-        method: see ``choose_convolution``.
+        method: see ``choose_convolution``; ``fastest`` is its ``auto`` on CPU.
         precision: of the matrix product, as in ``jax.lax.dot``.
         **unused: dilations and groups, which ``nn.Conv`` passes and which must be one; layouts, NHWC and HWIO.
     Raises:
@@ -64,7 +71,11 @@ def matmul_convolution(
     """
     _check_plain(unused)
     window = rhs.shape[:2]
-    images = _pad(lhs, window, window_strides, padding)
+    pads = _pads(lhs, window, window_strides, padding)
+    fits_winograd = (*window, *window_strides) == (3, 3, 1, 1)
+    if fits_winograd and (method == "winograd" or (method == "fastest" and _winograd_pays(lhs, rhs))):
+        return winograd_convolution(lhs, rhs, pads, precision)
+    images = jnp.pad(lhs, ((0, 0), *pads, (0, 0))) if any(map(any, pads)) else lhs
     if tuple(window) == tuple(window_strides):
         return jnp.tensordot(_patches(images, window), rhs, 3, precision=precision)
     shifts = _shifted_slices(images, window, window_strides)
@@ -102,12 +113,19 @@ def _check_plain(unused: dict[str, Any]) -> None:
         raise ValueError("matmul_convolution takes neither dilation nor groups; use the convolution 'xla'.")
 
 
-def _pad(images: Images, window: Sequence[int], strides: Sequence[int], padding: Padding) -> Maps:
+def _winograd_pays(images: Images, kernel: Kernel) -> bool:
+    # The transforms cost as much for one channel on the other side as for hundreds, and round too coarsely for less
+    # than float32.
+    return min(kernel.shape[2:]) >= _FEWEST_CHANNELS_OF_WINOGRAD and images.dtype in (jnp.float32, jnp.float64)
+
+
+def _pads(
+    images: Images, window: Sequence[int], strides: Sequence[int], padding: Padding
+) -> tuple[tuple[int, int], tuple[int, int]]:
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(images.shape[1:3], window, strides, padding)
-    if not any(any(p) for p in padding):
-        return images
-    return jnp.pad(images, ((0, 0), *[tuple(p) for p in padding], (0, 0)))
+    top_bottom, left_right = (tuple(p) for p in padding)
+    return top_bottom, left_right
 
 
 def _output_size(size: int, window: int, stride: int) -> int:

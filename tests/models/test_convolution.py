@@ -14,7 +14,7 @@ from jax import lax
 from repcon_jax.models.convolution import choose_convolution, matmul_convolution, max_pool
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-METHODS = ["im2col", "shifted"]
+METHODS = ["im2col", "shifted", "winograd"]
 
 
 def _operands(height, width, kernel_height, kernel_width, channels=3, features=2):
@@ -67,7 +67,7 @@ def test_forward_mode_works_for_curvature(method):
     np.testing.assert_allclose(value, tangent, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["auto", "xla", "im2col", "shifted"])
+@pytest.mark.parametrize("name", ["auto", "xla", *METHODS])
 def test_every_choice_serves_a_linen_convolution(name):
     images, _ = _operands(6, 6, 3, 3)
     layer = nn.Conv(4, (3, 3), strides=2, padding=1, conv_general_dilated=choose_convolution(name))
