@@ -2,9 +2,8 @@
 
     python experiments/benchmarks/convolution.py experiments/benchmarks/convolution_cpu.json
 
-``auto`` takes im2col on CPU because it is the fastest forward and backward at every shape of a VGG, which is what a
-training step does; alone the forward pass of wide maps is faster with ``shifted``. XLA's own convolution is left out:
-inside a compiled loop on CPU it is tens of times slower than either.
+Operations are counted as those of the direct sum, whatever the method spends, so rates compare times. XLA's own
+convolution is left out: inside a compiled loop on CPU its derivatives are tens of times slower than any of these.
 """
 
 import pathlib
@@ -21,8 +20,10 @@ from repcon_jax.models.convolution import matmul_convolution
 from repcon_jax.workdir import describe_environment
 
 BATCH, REPEATS, STEPS = 64, 5, 3
-# (side in pixels, input channels, output channels) of VGG11's convolutions on 32x32 images.
-SHAPES = ((32, 3, 64), (16, 64, 128), (8, 128, 256), (8, 256, 256), (4, 256, 512), (4, 512, 512), (2, 512, 512))
+METHODS = ("im2col", "shifted", "winograd", "fastest")
+# (side in pixels, input channels, output channels) of the convolutions of VGG11, then those that only ResNet18 has.
+VGG11 = ((32, 3, 64), (16, 64, 128), (8, 128, 256), (8, 256, 256), (4, 256, 512), (4, 512, 512), (2, 512, 512))
+SHAPES = (*VGG11, (32, 64, 64), (16, 128, 128))
 
 
 def seconds(function: Callable[..., jax.Array], *arguments: jax.Array) -> float:
@@ -66,10 +67,7 @@ def rates(method: str, shape: tuple[int, int, int]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    table = {
-        "x".join(map(str, shape)): {method: rates(method, shape) for method in ("im2col", "shifted")}
-        for shape in SHAPES
-    }
+    table = {"x".join(map(str, shape)): {method: rates(method, shape) for method in METHODS} for shape in SHAPES}
     about = {"unit": "GFLOP/s", "batch": BATCH, "environment": describe_environment()}
     write_json(pathlib.Path(sys.argv[1]), {**about, "rates": table})
     for shape, by_method in table.items():
