@@ -155,16 +155,16 @@ def test_networks_of_different_size_are_refused():
 def test_a_failed_process_is_reported_in_its_own_words():
     spec = measure.Spec("ours:Training", {"encoder": "no_such_encoder"})
     found = measure.compare({"ours": spec}, 1, 0.0)
-    assert "Training" in found["ours"]["not_measured"]
+    assert "missing" in found["ours"]["not_measured"]
     line = table([("who", lambda row: row["who"]), ("s", lambda row: row["s"])], [{"who": "x", "not_measured": "why"}])
     assert line.endswith("| x | not measured: why |")
 
 
 def test_step_operations_have_their_closed_form():
-    from experiments.benchmarks.ours import problem_of, step_flops
+    from experiments.benchmarks.ours import step_flops
 
     batch, outputs = 16, 64
-    counted = step_flops(problem_of("mlp", batch, outputs, 32))
+    counted = step_flops(encoder="mlp", batch_size=batch, outputs=outputs, num_images=32, members=2)
     sizes = (3072, 512, 512, 2048, 2048, 256, outputs)
     forward = 2 * batch * sum(a * b for a, b in itertools.pairwise(sizes))
     # Teacher, student, and the student's two products backward, but none for the gradient of the images.

@@ -1,98 +1,117 @@
 """All contact with our library: the things that are measured, each with ``steps(n)`` that waits until they are done."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from experiments.benchmarks.flops import matmul_flops
 from experiments.benchmarks.inputs import MEAN, STD, images
 from repcon_jax.config import ExperimentConfig, with_options
 from repcon_jax.data import DataConfig
+from repcon_jax.members import Group, points_of, seeds_of
 from repcon_jax.models import ENCODERS, HEADS, attach_head, create_encoder, create_head
 from repcon_jax.models.model import parameter_count
 from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.probing import PROBES, ProbeConfig, extract_features
 from repcon_jax.problem import Problem, build_problem
+from repcon_jax.training.mesh import MeshConfig
 from repcon_jax.training.optimisers import OptimiserConfig
+from repcon_jax.training.population import Members, compile_population
 from repcon_jax.trees import named_leaves
 
 
-def problem_of(encoder: str, batch_size: int, outputs: int, num_images: int, dtype: str = "float32") -> Problem:
-    """The library's problem for the step that is compared: random teacher, independent student, AdamW."""
+def problem_of(
+    encoder: str,
+    batch_size: int,
+    outputs: int,
+    num_images: int,
+    dtype: str = "float32",
+    members: int = 1,
+    alphas: int = 1,
+    devices: int = 1,
+    data_devices: int = 1,
+    direct: bool = False,
+) -> Problem:
+    """The library's problem for the step that is compared: random teacher, independent student, AdamW.
+
+    Args:
+        encoder: registered name.
+        batch_size: images per step of each member.
+        outputs: of the head.
+        num_images: size of the data set.
+        dtype: of the computation.
+        members: seeds that are trained together, each with its own teacher and data order.
+        alphas: values of the locality that share these; there are ``members * alphas`` runs then.
+        devices: over which the members are laid.
+        data_devices: over which each batch is laid.
+        direct: whether convolutions are XLA's own and not those that are fastest here.
+    """
+    of_encoder = {"dtype": dtype}
+    if direct and "convolution" in ENCODERS.options(encoder):
+        of_encoder["convolution"] = "xla"
+    localities = tuple(np.linspace(0, 1, alphas).tolist()) if alphas > 1 else (1.0,)
     config = ExperimentConfig(
         title="benchmark",
-        encoder=with_options(ENCODERS, encoder, dtype=dtype),
+        encoder=with_options(ENCODERS, encoder, **of_encoder),
         head=with_options(HEADS, "projector", output_size=outputs, dtype=dtype),
-        objective=with_options(OBJECTIVES, "distillation", start="independent"),
+        objective=with_options(OBJECTIVES, "distillation", locality=localities[0]),
         data=DataConfig("gaussian_noise", options={"num_examples": num_images}, holdout=0.0),
         optimiser=OptimiserConfig(),
         probe=ProbeConfig(probes=(), during="none"),
+        num_seeds=members,
+        population={"locality": localities} if alphas > 1 else {},
+        mesh=MeshConfig(member=devices, data=data_devices),
         batch_size=batch_size,
         duration="1000000 epochs",
     )
     return build_problem(config)
 
 
-def step_flops(problem: Problem) -> int:
-    """Operations of the matrix products and convolutions of one step of one member; nothing is compiled."""
-    key = jax.random.key(0)
-    return matmul_flops(problem.chunk, jax.eval_shape(problem.initial_state, key), jnp.int32(1), key)
+def members_of(problem: Problem) -> Members:
+    """All members of a problem as one group."""
+    return problem.members(Group(seeds_of(problem.config), tuple(range(len(points_of(problem.config))))))
+
+
+def step_flops(**options: Any) -> int:
+    """Operations of the matrix products and convolutions of one step of one member; nothing is compiled.
+
+    Those of convolutions as they are defined: an algorithm that needs fewer is faster, not lazier.
+
+    Args:
+        **options: see ``problem_of``.
+    """
+    problem = problem_of(**options, direct=True)
+    recipe, members = problem.recipe, members_of(problem)
+    member = members.seeds[0], {name: values[0] for name, values in members.values.items()}
+    state = jax.eval_shape(recipe.initial_state, *member)
+    return matmul_flops(recipe.chunk, recipe.data, state, jnp.int32(1), *member)
 
 
 class Training:
     """A population's training run that can be advanced by any number of steps."""
 
-    def __init__(
-        self,
-        encoder: str,
-        batch_size: int,
-        outputs: int,
-        num_images: int,
-        dtype: str = "float32",
-        members: int = 1,
-        alphas: int = 1,
-        devices: int = 1,
-        data_devices: int = 1,
-    ) -> None:
-        """Puts images and the members' states on the devices; compiles at the first step.
+    def __init__(self, **options: Any) -> None:
+        """Puts the images on the devices; compiles and draws the start at the first step.
 
         Args:
-            encoder: registered name.
-            batch_size: images per step of each member.
-            outputs: of the head.
-            num_images: size of the data set.
-            dtype: of the computation.
-            members: seeds that are trained together in one program.
-            alphas: as many times more.
-            devices: over which the members are laid; divides them.
-            data_devices: over which each batch is laid.
-        Raises:
-            NotImplementedError: the batch shall be laid over several devices.
+            **options: see ``problem_of``.
         """
-        if data_devices > 1:
-            raise NotImplementedError("the axis data is not built yet")
-        members *= alphas
-        self.problem = problem_of(encoder, batch_size, outputs, num_images, dtype)
-        self.chunk, initial_state = self.problem.chunk, self.problem.initial_state
-        self.keys = jax.random.key(0)
-        if members > 1:
-            self.keys = _laid_over(devices, jax.random.split(self.keys, members))
-            self.chunk = jax.vmap(self.chunk, in_axes=(0, None, 0))
-            initial_state = jax.jit(jax.vmap(initial_state))
-        self.state = initial_state(self.keys)
-        self.done, self.compiled = 0, None
+        self.options, self.problem = options, problem_of(**options)
+        self.members = members_of(self.problem)
+        self.done, self.population, self.state = 0, None, None
 
     def steps(self, n: int) -> None:
         """Makes ``n`` steps of every member and waits for them; a chunk may not lead beyond an epoch's end."""
+        if self.population is None:
+            self.population = compile_population(self.problem.recipe, self.members)
+            self.state = self.population.initial_state(self.members)
         per_epoch, metrics = self.problem.clock.steps_per_epoch, {}
         while n:
             now = min(n, per_epoch - self.done % per_epoch)
-            self.state, metrics = self._program()(self.state, jnp.int32(now), self.keys)
+            self.state, metrics = self.population.chunk(self.state, now, self.members)
             self.done, n = self.done + now, n - now
         jax.block_until_ready(self.state)
         if not np.isfinite(np.asarray(metrics["loss"])).all():
@@ -100,11 +119,10 @@ class Training:
 
     def about(self) -> dict[str, Any]:
         """What does not change from turn to turn."""
-        memory = self._program().memory_analysis()
-        members = max(1, self.keys.size)
+        memory = self.population.compiled.memory_analysis()
         return {
-            "parameters": parameter_count(self.state.params) // members,
-            "step_flops": step_flops(self.problem),
+            "parameters": parameter_count(self.population.template(self.members).params),
+            "step_flops": step_flops(**self.options),
             "program_bytes": {
                 "arguments": memory.argument_size_in_bytes,
                 "outputs_not_aliased": memory.output_size_in_bytes - memory.alias_size_in_bytes,
@@ -116,21 +134,10 @@ class Training:
         """Peak memory of the first device; None where it keeps no count, as a CPU."""
         return device_peak_bytes()
 
-    def _program(self) -> Callable[..., Any]:
-        if self.compiled is None:
-            arguments = (self.state, jnp.int32(0), self.keys)
-            self.compiled = jax.jit(self.chunk, donate_argnums=0).lower(*arguments).compile()
-        return self.compiled
-
 
 def device_peak_bytes() -> int | None:
     """The most memory that the first device held."""
     return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-
-
-def _laid_over(devices: int, keys: jax.Array) -> jax.Array:
-    mesh = jax.make_mesh((devices,), ("member",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
-    return jax.device_put(keys, NamedSharding(mesh, PartitionSpec("member")))
 
 
 class Network:
