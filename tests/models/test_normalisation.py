@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from repcon_jax.errors import ConfigError
-from repcon_jax.models.normalisation import Normalise
+from repcon_jax.models.normalisation import Normalise, batch_norm
 
 IMAGES = np.random.default_rng(0).normal(3.0, 2.0, (4, 5, 3, 16)).astype(np.float32)
 
@@ -98,3 +98,29 @@ def test_channels_that_cannot_be_grouped_are_refused(kind):
 def test_instance_norm_of_a_single_pixel_is_refused():
     with pytest.raises(ConfigError, match="single pixel"):
         _apply("instance", IMAGES[:, :1, :1], train=True)
+
+
+def _batch_norm_by_definition(parts, scale, bias):
+    axes = tuple(range(1, parts.ndim - 1))
+    mean, var = parts.mean(axes, keepdims=True), parts.var(axes, keepdims=True)
+    return (parts - mean) / jnp.sqrt(var + 1e-5) * scale + bias, mean, var
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 5, 3, 16), (2, 2, 5, 3, 16), (2, 8, 16)])
+def test_the_closed_derivative_of_batch_norm_is_that_of_its_definition(shape):
+    draw = np.random.default_rng(1)
+    parts = jnp.asarray(draw.normal(3.0, 2.0, shape), jnp.float32)
+    scale, bias = (jnp.asarray(draw.normal(size=16), jnp.float32) for _ in range(2))
+    tangents = tuple(jnp.asarray(draw.normal(size=a.shape), jnp.float32) for a in (parts, scale, bias))
+
+    @jax.jit
+    def both_modes(parts, scale, bias, tangents):
+        def derivatives(function):
+            _, forward = jax.jvp(function, (parts, scale, bias), tangents)
+            values, transpose = jax.vjp(function, parts, scale, bias)
+            return values, forward, transpose(jax.tree.map(jnp.cos, values))
+
+        return derivatives(batch_norm), derivatives(_batch_norm_by_definition)
+
+    found, expected = both_modes(parts, scale, bias, tangents)
+    jax.tree.map(lambda f, e: np.testing.assert_allclose(f, e, rtol=1e-4, atol=1e-4), found, expected)
