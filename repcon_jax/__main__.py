@@ -10,14 +10,27 @@ where it was stopped, or says that the run is complete.
   --config.FIELD=VALUE        overrides one value, such as --config.seed=1 or --config.optimiser.learning_rate=3e-4
   --compilation_cache PLACE   directory in which compiled programs are kept from start to start, or none for no such
                               cache; by default ~/.cache/repcon_jax/xla
+  --distributed auto          one of several hosts that JAX finds itself (TPU pods, Slurm, Open MPI); every host is
+                              given the same command, and host 0 writes
+  --coordinator HOST:PORT --num_processes N --process_id I
+                              the same with the address of host 0 and the number of this one
+  --connect_timeout SECONDS   how long hosts wait for each other at the start, by default 300
   --help                      shows this text
 
-Exit codes: 0 done, 1 the loss diverged, 2 something given is wrong (one sentence says what), 130 or 143 stopped by
-Ctrl-C or SIGTERM after saving.
+Exit codes: 0 done, 1 the loss diverged, 2 something given is wrong (one sentence says what), 3 another host was lost,
+130 or 143 stopped by Ctrl-C or SIGTERM after saving.
 """
 
 import logging
+import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pathlib
+
+    from repcon_jax.config import ExperimentConfig
+    from repcon_jax.distributed import Hosts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,11 +60,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     from repcon_jax import compilation_cache
-    from repcon_jax.command_line import read_arguments, split_start_flags
+    from repcon_jax.command_line import read_hosts, split_start_flags
+    from repcon_jax.errors import DivergenceError
 
     start, words = split_start_flags(arguments)
-    config, workdir = read_arguments(words)
+    hosts = read_hosts(start)
+    config, workdir = _read_with_others(words, hosts)
     compilation_cache.enable(start.get("--compilation_cache"))
+    from repcon_jax.distributed import is_main
     from repcon_jax.experiment import Stopped, run_experiment
     from repcon_jax.figures import results_table
 
@@ -61,9 +77,46 @@ def _run(arguments: list[str]) -> int:
     except Stopped as stop:
         print(f"\nStopped and saved; the same command goes on from here: {workdir}", file=sys.stderr)
         return 128 + stop.signal
+    except RuntimeError as error:
+        if hosts is None or isinstance(error, DivergenceError):
+            raise
+        _leave_at_once(error)
+    if not is_main():
+        return 0
     print(f"\nTest accuracy in percent, seeds {results['seeds']}:\n\n{results_table(results)}\n")
     print(f"Report: {workdir / 'report.md'}")
     return 0
+
+
+def _read_with_others(words: list[str], hosts: "Hosts | None") -> "tuple[ExperimentConfig, pathlib.Path]":
+    """The config and the work directory, once all hosts are there and were given the same."""
+    from repcon_jax.command_line import read_arguments
+
+    if hosts is None:
+        return read_arguments(words)
+    from repcon_jax.config import plain_config
+    from repcon_jax.distributed import MISTAKE, connect, facts_of
+    from repcon_jax.errors import UserError
+
+    try:
+        read = read_arguments(words)
+    except UserError as error:
+        connect(hosts, {MISTAKE: str(error)})
+        raise
+    connect(hosts, facts_of(plain_config(read[0])))
+    return read
+
+
+def _leave_at_once(error: RuntimeError) -> None:
+    """Ends a host that lost another, without waiting for it at the exit."""
+    reason = str(error).splitlines()[0]
+    print(
+        f"\nerror: another host stopped or cannot be reached ({reason}); the same command on every host goes on from "
+        "the last checkpoint.",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(3)
 
 
 def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:

@@ -3,16 +3,19 @@
 import ast
 import pathlib
 import runpy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from repcon_jax.config import ExperimentConfig, parse_config
-from repcon_jax.errors import ConfigError, UserError, did_you_mean
+from repcon_jax.distributed import Hosts
+from repcon_jax.errors import ConfigError, UserError, check_range, did_you_mean
+from repcon_jax.schema import check_type
 
 _FLAGS = ("--config", "--workdir")
-_START_FLAGS = ("--compilation_cache",)
+_HOST_FLAGS = ("--distributed", "--coordinator", "--num_processes", "--process_id", "--connect_timeout")
+_START_FLAGS = ("--compilation_cache", *_HOST_FLAGS)
 
 
 def split_start_flags(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -33,6 +36,36 @@ def split_start_flags(arguments: Sequence[str]) -> tuple[dict[str, str], list[st
         else:
             others.append(word)
     return given, others
+
+
+def read_hosts(start: Mapping[str, str]) -> Hosts | None:
+    """Where the hosts of this start meet; None for a single one.
+
+    Args:
+        start: from ``split_start_flags``.
+    Raises:
+        ConfigError: a flag is missing, or a value is wrong.
+
+    >>> read_hosts({"--coordinator": "10.0.0.1:8476", "--num_processes": "2", "--process_id": "1"}).process_id
+    1
+    """
+    given = {flag.removeprefix("--"): parse_value(text) for flag, text in start.items() if flag in _HOST_FLAGS}
+    if not given:
+        return None
+    auto = given.pop("distributed", None)
+    if auto not in (None, "auto") or (auto and "coordinator" in given):
+        raise ConfigError(f"--distributed is {auto!r} but must be auto, without --coordinator; give one of the two.")
+    needed = () if auto else ("coordinator", "num_processes", "process_id")
+    for flag in needed:
+        if flag not in given:
+            raise ConfigError(f"--{flag} is missing; several hosts need {', '.join(f'--{name}' for name in needed)}.")
+    if "connect_timeout" in given:
+        given["timeout"] = given.pop("connect_timeout")
+    for name, value in given.items():
+        allowed = {"coordinator": str, "timeout": float}.get(name, int)
+        check_type(f"--{name}", value, allowed)
+    check_range("--connect_timeout", given.get("timeout", 1), 0, open_low=True)
+    return Hosts(**given)
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[ExperimentConfig, pathlib.Path]:

@@ -19,6 +19,8 @@ import numpy as np
 
 from repcon_jax.errors import ConfigError, UserError
 
+# The fact of a host whose command is wrong, so that the others need not wait for it.
+MISTAKE = "mistake"
 _HEADER = 8
 
 
@@ -106,7 +108,9 @@ def _receive_roll(hosts: Hosts, facts: dict[str, str]) -> None:
                 connection, _ = server.accept()
                 connection.settimeout(max(0.01, deadline - time.monotonic()))
                 connections.append(connection)
-                caller = json.loads(_receive(connection))
+                caller = _parsed(_receive(connection))
+                if caller is None:
+                    continue
                 if caller["process_id"] in present or caller["num_processes"] != hosts.num_processes:
                     raise ConfigError(
                         f"a host calls itself number {caller['process_id']} of {caller['num_processes']}, which does "
@@ -156,6 +160,15 @@ def _answer_roll(hosts: Hosts, facts: dict[str, str]) -> None:
     )
 
 
+def _parsed(text: str) -> dict[str, Any] | None:
+    """What a host says of itself; None for a stranger who happened to call this port."""
+    with contextlib.suppress(ValueError):
+        caller = json.loads(text)
+        if isinstance(caller, dict) and {"process_id", "num_processes", "facts"} <= caller.keys():
+            return caller
+    return None
+
+
 def _send(connection: socket.socket, text: str) -> None:
     payload = text.encode()
     connection.sendall(len(payload).to_bytes(_HEADER, "big") + payload)
@@ -178,12 +191,30 @@ def _receive_bytes(connection: socket.socket, count: int) -> bytes:
 
 def _compare(facts: dict[int, dict[str, str]]) -> None:
     for host, found in sorted(facts.items()):
+        if MISTAKE in found:
+            raise ConfigError(f"host {host}: {found[MISTAKE]}")
+    for host, found in sorted(facts.items()):
         for name in sorted(facts[0]):
             if found.get(name) != facts[0][name]:
                 raise ConfigError(
                     f"{name} is {found.get(name)!r} on host {host} and {facts[0][name]!r} on host 0 but must be the "
                     "same on every host; give all of them the same command and the same code."
                 )
+
+
+def facts_of(config: dict[str, Any]) -> dict[str, str]:
+    """What must be the same on every host: each field of a plain config, and the code."""
+    facts = {"the code's digest": code_version()}
+
+    def add(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for name, entry in value.items():
+                add(f"{prefix}.{name}" if prefix else name, entry)
+        else:
+            facts[prefix] = repr(value)
+
+    add("", config)
+    return facts
 
 
 def code_version() -> str:

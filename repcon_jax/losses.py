@@ -155,7 +155,7 @@ def centre_logits(logits: Logits, centre: Float[Array, "outputs"]) -> Logits:
     return _at_least_float32(logits) - centre
 
 
-def update_centre(centre: Float[Array, "outputs"], teacher_logits: Logits, momentum: float) -> Float[Array, "outputs"]:
+def update_centre(centre: Float[Array, "outputs"], teacher_logits: Logits, momentum: Scalar) -> Float[Array, "outputs"]:
     """Moving average of the teacher's mean output: c <- m c + (1 - m) mean_b teacher_logits.
 
     Args:

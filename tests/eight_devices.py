@@ -1,0 +1,105 @@
+"""What eight simulated devices compute, against one of them; prints the largest difference of every case as JSON.
+
+A program of its own, because the number of devices is fixed when JAX starts.
+"""
+
+import dataclasses
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from repcon_jax.command_line import read_arguments
+from repcon_jax.members import plan_groups, points_of, seeds_of
+from repcon_jax.probing import extract_features
+from repcon_jax.problem import build_problem
+from repcon_jax.training.mesh import MeshConfig
+from repcon_jax.training.population import compile_population
+
+CONFIG = sys.argv[1]
+SMALL = [
+    "--workdir=unused",
+    "--config.data.options.image_size=8",
+    "--config.data.subset=64",
+    "--config.head.hidden_sizes=(8,)",
+    "--config.head.output_size=16",
+    "--config.batch_size=16",
+    "--config.duration=8 steps",
+    "--config.optimiser.name=sgd",
+    "--config.optimiser.learning_rate=1e-2",
+    "--config.probe.probes=()",
+]
+ENCODERS = {
+    "mlp": ("widths=(8,)", "normalisation=batch"),
+    "resnet20": ("width=0.5", "convolution=xla"),
+}
+
+
+def config_of(encoder: str, *extra: str):
+    options = [f"--config.encoder.{option}" for option in ENCODERS[encoder]]
+    return read_arguments([f"--config={CONFIG}:digits,{encoder}", *SMALL, *options, *extra])[0]
+
+
+def trained(config, mesh: MeshConfig):
+    """Parameters, metrics, test metrics, features and the program of five steps."""
+    problem = build_problem(dataclasses.replace(config, mesh=mesh))
+    axes = problem.recipe.mesh.shape
+    (group,) = plan_groups(seeds_of(config), len(points_of(config)), problem.size, axes["member"])
+    members = problem.members(group)
+    program = compile_population(problem.recipe, members)
+    state, metrics = program.chunk(program.initial_state(members), 4, members)
+    member = program.member(state, len(seeds_of(config)) - 1, len(points_of(config)) - 1)
+    test = problem.evaluate(group, len(points_of(config)) - 1, member)
+    images = np.asarray(problem.test[0])[:37]
+    encoder = problem.objective.encoders(member.params, member.carried, member.model_state)["student"]
+    data = problem.recipe.data
+    if problem.recipe.mesh.size > 1:
+        features = extract_features(
+            problem.encoder.apply, *encoder, images, data.mean, data.std, 16, problem.recipe.mesh
+        )
+    else:
+        encoder = jax.tree.map(jnp.asarray, encoder)
+        features = extract_features(problem.encoder.apply, *encoder, images, data.mean, data.std, 16)
+    numbers = {name: np.asarray(values)[:, : len(points_of(config)), :4] for name, values in metrics.items()}
+    return {"params": member.params, "metrics": numbers, "test": test, "features": features}, program, state
+
+
+def difference(first, second) -> float:
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    return max(float(np.max(np.abs(np.float64(a) - np.float64(b)))) for a, b in pairs)
+
+
+def main() -> dict[str, float]:
+    found = {}
+    one = MeshConfig(member=1, data=1)
+    grid = ("--config.population.seed=[0,1]", "--config.population.locality=[0.2,0.6]")
+    cases = {
+        "batch over 8": ("mlp", (), MeshConfig()),
+        "batch over 8, convolutions and batch norm": ("resnet20", (), MeshConfig()),
+        "everything sharded": ("mlp", (), MeshConfig(parameters="sharded")),
+        "accumulated": ("mlp", ("--config.accumulation=2",), MeshConfig()),
+        "population over 2 x 4": ("mlp", grid, MeshConfig()),
+        "population over 4 x 2, sharded": (
+            "mlp",
+            (*grid, "--config.population.seed=[0,1,2,3]"),
+            MeshConfig(parameters=(("head/.*kernel", "sharded"), (".*", "replicated"))),
+        ),
+        "three points over 2 x 4": ("mlp", ("--config.population.locality=[0.2,0.6,1.0]",), MeshConfig(member=2)),
+    }
+    for name, (encoder, extra, mesh) in cases.items():
+        config = config_of(encoder, *extra)
+        alone, _, _ = trained(config, one)
+        many, program, state = trained(config, mesh)
+        found[name] = difference(alone, many)
+        if name == "everything sharded":
+            kernel = state.params["head"]["hidden1"]["kernel"]
+            found["fraction of a sharded kernel on one device"] = kernel.addressable_shards[0].data.size / kernel.size
+            host = jax.device_get(program.member(state, 0, 0))
+            found["put back from the host"] = difference(program.join([[host]]), state)
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(main()))
