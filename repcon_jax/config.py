@@ -111,8 +111,10 @@ def parse_config(values: Mapping[str, Any]) -> ExperimentConfig:
 
 
 def plain_config(config: ExperimentConfig) -> dict[str, Any]:
-    """Nested dicts, tuples and scalars; ``parse_config`` is its inverse."""
-    return to_dict(config)
+    """Nested dicts, tuples and scalars, with every option of every choice; ``parse_config`` is its inverse."""
+    choices = {field: getattr(config, field) for field in _REGISTRIES}
+    complete = {f: with_options(_REGISTRIES[f], choice.name, **choice.options) for f, choice in choices.items()}
+    return to_dict(dataclasses.replace(config, **complete))
 
 
 def differing_fields(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
-from repcon_jax.config import ExperimentConfig, differing_fields, plain_config
-from repcon_jax.errors import CheckpointError
+from repcon_jax.config import ExperimentConfig, differing_fields, parse_config, plain_config
+from repcon_jax.errors import CheckpointError, ConfigError
 from repcon_jax.files import read_json, write_json
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "chex")
@@ -39,12 +39,20 @@ def check_config(path: pathlib.Path, config: ExperimentConfig) -> None:
             )
         return
     # A run may go on on other devices.
-    differing = [f for f in differing_fields(read_json(stored), plain_config(config)) if not f.startswith("mesh.")]
+    differing = [f for f in differing_fields(_read_config(stored), plain_config(config)) if not f.startswith("mesh.")]
     if differing and has_begun(path):
         raise CheckpointError(
             f"work directory {path} belongs to another config: {', '.join(differing)} differ; "
             "give the config that wrote it, or another --workdir."
         )
+
+
+def _read_config(path: pathlib.Path) -> dict[str, Any]:
+    """A stored config, in which fields and options younger than itself have their defaults."""
+    values = read_json(path)
+    with contextlib.suppress(ConfigError):
+        return plain_config(parse_config(values))
+    return values
 
 
 def has_begun(path: pathlib.Path) -> bool:

@@ -25,6 +25,7 @@ def shrink(values):
         options["num_examples"] = 60
     values["data"]["subset"] = 60
     values["probe"]["probes"] = ()
+    values["population"] = {axis: tuple(found)[:2] for axis, found in values["population"].items()}
     return values | {"batch_size": 4, "duration": "2 steps", "log_every": "1 steps", "num_seeds": 1}
 
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from smoke import shrink
 
-from repcon_jax.command_line import read_values
+from repcon_jax.command_line import read_hosts, read_values, split_start_flags
 from repcon_jax.config import parse_config
 from repcon_jax.data import load
 from repcon_jax.errors import DataError
@@ -31,7 +31,9 @@ OTHERS = [line for line in COMMANDS if line not in EXPERIMENTS]
 def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch, quick):
     monkeypatch.chdir(ROOT)
     words = shlex.split(line)
-    values, _ = read_values(words[words.index("repcon_jax") + 1 :])
+    start, words = split_start_flags(words[words.index("repcon_jax") + 1 :])
+    read_hosts(start)
+    values, _ = read_values(words)
     config = parse_config(shrink(values))
     try:
         load(config.data.name)
@@ -41,10 +43,12 @@ def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch, quick):
 
 
 def test_the_two_commands_and_the_preparation_of_data_exist(capsys):
-    assert OTHERS == ["make quickstart", "make test", ".venv/bin/python -m repcon_jax.data.prepare cifar10"]
-    for target in ("quickstart", "test"):
+    prepare = ".venv/bin/python -m repcon_jax.data.prepare cifar10"
+    assert OTHERS == ["make quickstart", "make test", prepare, "make bench"]
+    runs = {"quickstart": "repcon_jax --config configs/quickstart.py", "test": "pytest", "bench": "benchmarks.run"}
+    for target, program in runs.items():
         done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert ("repcon_jax --config configs/quickstart.py" if target == "quickstart" else "pytest") in done.stdout
+        assert program in done.stdout
     from repcon_jax.data.prepare import main
 
     try:
