@@ -20,7 +20,7 @@ from repcon_jax.training.checkpoints import load_params
 from repcon_jax.training.durations import Clock, clock
 from repcon_jax.training.evaluation import evaluate_dataset
 from repcon_jax.training.loop import TrainData
-from repcon_jax.training.mesh import build_mesh, place, placements
+from repcon_jax.training.mesh import build_mesh, is_sequential, place, placements
 from repcon_jax.training.optimisers import build_optimiser
 from repcon_jax.training.population import Members, Recipe, Values
 from repcon_jax.training.schedules import Alternatives
@@ -179,7 +179,16 @@ def build_problem(config: ExperimentConfig) -> Problem:
         drop_last=config.drop_last,
         mesh=mesh if mesh.size > 1 else None,
     )
-    recipe = Recipe(method, data, time, example.shape, config.accumulation, mesh, config.mesh.rules)
+    recipe = Recipe(
+        method,
+        data,
+        time,
+        example.shape,
+        config.accumulation,
+        mesh,
+        config.mesh.rules,
+        is_sequential(config.mesh, mesh),
+    )
     placements(params, mesh, config.mesh.rules)
     problem = Problem(config, encoder, objective, recipe, probe_splits, _placed_test(splits.test, mesh), axes)
     problem.check_durations()

@@ -44,7 +44,7 @@ def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch, quick):
 
 def test_the_two_commands_and_the_preparation_of_data_exist(capsys):
     prepare = ".venv/bin/python -m repcon_jax.data.prepare cifar10"
-    assert OTHERS == ["make quickstart", "make test", prepare, "make bench"]
+    assert ["make quickstart", "make test", prepare, "make bench"] == OTHERS
     runs = {"quickstart": "repcon_jax --config configs/quickstart.py", "test": "pytest", "bench": "benchmarks.run"}
     for target, program in runs.items():
         done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ batch normalisation takes its statistics over all devices; ``encoder.batch_norm_
 import dataclasses
 import math
 import re
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -34,12 +34,16 @@ class MeshConfig:
             of parameters, teacher and optimiser state that divides), or pairs of (regular expression, placement), of
             which the first whose expression is found in a path decides. Placements are ``"replicated"``,
             ``"sharded"`` (the longest axis that divides) and ``"sharded(axis=N)"``.
+        members: how a device trains several members: ``"vectorised"`` (all at once, which fills a GPU, and shares what
+            depends on the seed only), ``"sequential"`` (one after the other within the same program, which keeps the
+            caches of a CPU), ``"auto"`` for what is faster on the platform; members on several devices are vectorised.
         memory_gb: memory of one device in 1e9 bytes into which a population must fit; None asks the device.
     """
 
     member: int | None = None
     data: int | None = None
     parameters: str | tuple[tuple[str, str], ...] = "replicated"
+    members: Literal["auto", "vectorised", "sequential"] = "auto"
     memory_gb: float | None = None
 
     def __post_init__(self) -> None:
@@ -88,6 +92,22 @@ def build_mesh(config: MeshConfig, num_seeds: int, num_points: int, batch_size: 
         )
     devices = None if member * data == found else jax.devices()[: member * data]
     return jax.make_mesh((member, data), ("member", "data"), (AxisType.Auto, AxisType.Auto), devices=devices)
+
+
+def is_sequential(config: MeshConfig, mesh: Mesh) -> bool:
+    """Whether a device trains its members one after the other.
+
+    Raises:
+        ConfigError: it is asked to, but members lie on several devices.
+    """
+    if config.members == "auto":
+        return jax.default_backend() == "cpu" and mesh.shape["member"] == 1
+    if config.members == "sequential" and mesh.shape["member"] > 1:
+        raise ConfigError(
+            f"mesh.members is 'sequential' but members are spread over {mesh.shape['member']} devices, which is "
+            "possible only vectorised; set --config.mesh.member=1 or --config.mesh.members=auto."
+        )
+    return config.members == "sequential"
 
 
 def _shape(config: MeshConfig, found: int, num_seeds: int, num_points: int) -> tuple[int, int]:

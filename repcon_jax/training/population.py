@@ -54,6 +54,7 @@ class Recipe:
         accumulation: see ``build_step``.
         mesh: the devices.
         rules: what is sharded over the axis ``data``, see ``MeshConfig``.
+        sequential: whether members are trained one after the other within the program, see ``MeshConfig``.
     """
 
     method: Method
@@ -63,6 +64,7 @@ class Recipe:
     accumulation: int
     mesh: Mesh
     rules: tuple[tuple[str, str], ...]
+    sequential: bool = False
 
     def initial_state(self, seed: Array, values: Values) -> TrainState:
         """The state of one member before its first step."""
@@ -155,7 +157,10 @@ def compile_population(recipe: Recipe, members: Members) -> Population:
     shardings = _shardings(recipe, alone, spread, constant)
     axes = _axes_of_state(alone.carried, constant)
     start = lift(recipe.initial_state, shape, (None, 0), (0, None), axes, spread)
-    run = lift(recipe.chunk, shape, (None, axes, None, None, 0), (None, 0, None, 0, None), (axes, 0), spread)
+    if recipe.sequential and shape != (1, 1):
+        run = one_after_the_other(recipe.chunk, shape, constant)
+    else:
+        run = lift(recipe.chunk, shape, (None, axes, None, None, 0), (None, 0, None, 0, None), (axes, 0), spread)
     replicated = NamedSharding(recipe.mesh, PartitionSpec())
     state = jax.eval_shape(start, members.seeds, members.values)
     struct_of = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)  # noqa: E731
@@ -166,6 +171,48 @@ def compile_population(recipe: Recipe, members: Members) -> Population:
     jitted = jax.jit(run, donate_argnums=1, out_shardings=(shardings, replicated))
     compiled = jitted.lower(recipe.data, state, count, seeds, values).compile()
     return Population(recipe, shape, shardings, constant, jax.jit(start, out_shardings=shardings), compiled)
+
+
+def one_after_the_other(
+    chunk: Callable[..., tuple[TrainState, Metrics]], shape: tuple[int, int], constant: tuple[str, ...]
+) -> Callable[..., tuple[TrainState, Metrics]]:
+    """The chunk of a population as a loop over its members, with the memory of one.
+
+    Args:
+        chunk: of one member.
+        shape: number of seeds and of points.
+        constant: names in ``state.carried`` that have no axis of points.
+    """
+
+    def run(
+        data: TrainData, state: TrainState, num_steps: Array, seeds: Array, values: Values
+    ) -> tuple[TrainState, Metrics]:
+        once = {name: state.carried[name] for name in constant}
+
+        def of_member(moving: TrainState, seed: Array, point: Array) -> tuple[TrainState, Metrics]:
+            carried = {**moving.carried, **jax.tree.map(lambda leaf: leaf[seed], once)}
+            member = dataclasses.replace(moving, carried={name: carried[name] for name in state.carried})
+            found = {name: values[name][point] for name in values}
+            member, metrics = chunk(data, member, num_steps, seeds[seed], found)
+            return _without(member, constant), metrics
+
+        def body(i: Array, population: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
+            place = i // shape[1], i % shape[1]
+            member = of_member(jax.tree.map(lambda leaf: leaf[place], population[0]), *place)
+            return jax.tree.map(lambda leaf, new: leaf.at[place].set(new), population, member)
+
+        moving = _without(state, constant)
+        shapes = jax.eval_shape(of_member, jax.tree.map(lambda leaf: leaf[0, 0], moving), jnp.int32(0), jnp.int32(0))
+        metrics = jax.tree.map(lambda leaf: jnp.zeros((*shape, *leaf.shape), leaf.dtype), shapes[1])
+        moving, metrics = jax.lax.fori_loop(0, shape[0] * shape[1], body, (moving, metrics))
+        carried = {**moving.carried, **once}
+        return dataclasses.replace(moving, carried={name: carried[name] for name in state.carried}), metrics
+
+    return run
+
+
+def _without(state: TrainState, names: tuple[str, ...]) -> TrainState:
+    return dataclasses.replace(state, carried={n: v for n, v in state.carried.items() if n not in names})
 
 
 def lift(
@@ -264,7 +311,6 @@ def _take(
     constant: tuple[str, ...], sharding: NamedSharding, state: TrainState, seed: Array, point: Array
 ) -> TrainState:
     once = {name: state.carried[name] for name in constant}
-    rest = dataclasses.replace(state, carried={n: v for n, v in state.carried.items() if n not in constant})
-    taken = jax.tree.map(lambda leaf: leaf[seed, point], rest)
+    taken = jax.tree.map(lambda leaf: leaf[seed, point], _without(state, constant))
     carried = {**taken.carried, **jax.tree.map(lambda leaf: leaf[seed], once)}
     return jax.lax.with_sharding_constraint(dataclasses.replace(taken, carried=carried), sharding)
