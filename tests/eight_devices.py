@@ -6,6 +6,7 @@ A program of its own, because the number of devices is fixed when JAX starts.
 import dataclasses
 import json
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ import numpy as np
 
 from repcon_jax.command_line import read_arguments
 from repcon_jax.members import plan_groups, points_of, seeds_of
+from repcon_jax.models import ENCODERS
+from repcon_jax.models.encoders.resnet import resnet
 from repcon_jax.probing import extract_features
 from repcon_jax.problem import build_problem
 from repcon_jax.training.mesh import MeshConfig
@@ -31,14 +34,16 @@ SMALL = [
     "--config.optimiser.learning_rate=1e-2",
     "--config.probe.probes=()",
 ]
-ENCODERS = {
+ENCODERS.names()  # a registry finds its own files before it is added to
+ENCODERS.register("resnet_tiny")(partial(resnet, "basic", (1, 1), 8, convolution="xla"))
+OPTIONS = {
     "mlp": ("widths=(8,)", "normalisation=batch"),
-    "resnet20": ("width=0.5", "convolution=xla"),
+    "resnet_tiny": (),
 }
 
 
 def config_of(encoder: str, *extra: str):
-    options = [f"--config.encoder.{option}" for option in ENCODERS[encoder]]
+    options = [f"--config.encoder.{option}" for option in OPTIONS[encoder]]
     return read_arguments([f"--config={CONFIG}:digits,{encoder}", *SMALL, *options, *extra])[0]
 
 
@@ -77,7 +82,7 @@ def main() -> dict[str, float]:
     grid = ("--config.population.seed=[0,1]", "--config.population.locality=[0.2,0.6]")
     cases = {
         "batch over 8": ("mlp", (), MeshConfig()),
-        "batch over 8, convolutions and batch norm": ("resnet20", (), MeshConfig()),
+        "batch over 8, convolutions and batch norm": ("resnet_tiny", (), MeshConfig()),
         "everything sharded": ("mlp", (), MeshConfig(parameters="sharded")),
         "accumulated": ("mlp", ("--config.accumulation=2",), MeshConfig()),
         "population over 2 x 4": ("mlp", grid, MeshConfig()),
