@@ -61,13 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     from repcon_jax import compilation_cache
     from repcon_jax.command_line import read_hosts, split_start_flags
-    from repcon_jax.errors import DivergenceError
 
     start, words = split_start_flags(arguments)
     hosts = read_hosts(start)
     config, workdir = _read_with_others(words, hosts)
     compilation_cache.enable(start.get("--compilation_cache"))
-    from repcon_jax.distributed import is_main
+    from repcon_jax.distributed import is_lost_host, is_main
     from repcon_jax.experiment import Stopped, run_experiment
     from repcon_jax.figures import results_table
 
@@ -77,8 +76,8 @@ def _run(arguments: list[str]) -> int:
     except Stopped as stop:
         print(f"\nStopped and saved; the same command goes on from here: {workdir}", file=sys.stderr)
         return 128 + stop.signal
-    except RuntimeError as error:
-        if hosts is None or isinstance(error, DivergenceError):
+    except (RuntimeError, ValueError) as error:
+        if hosts is None or not is_lost_host(error):
             raise
         _leave_at_once(error)
     if not is_main():
@@ -107,7 +106,7 @@ def _read_with_others(words: list[str], hosts: "Hosts | None") -> "tuple[Experim
     return read
 
 
-def _leave_at_once(error: RuntimeError) -> None:
+def _leave_at_once(error: Exception) -> None:
     """Ends a host that lost another, without waiting for it at the exit."""
     reason = str(error).splitlines()[0]
     print(

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -224,6 +225,11 @@ def code_version() -> str:
     for file in sorted(folder.rglob("*.py")):
         digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def is_lost_host(error: Exception) -> bool:
+    """Whether an error says that a collective failed: JAX raises them as RuntimeError or ValueError, with a status."""
+    return re.match(r"(UNKNOWN|UNAVAILABLE|ABORTED|INTERNAL|DEADLINE_EXCEEDED|CANCELLED): ", str(error)) is not None
 
 
 def is_main() -> bool:
