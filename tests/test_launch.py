@@ -234,7 +234,14 @@ def test_a_bucket_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path):
 
 @pytest.mark.parametrize(
     ("code", "restarts", "nodes", "requeued", "found"),
-    [(0, 0, 1, False, 0), (2, 0, 1, False, 2), (143, 0, 2, True, 0), (143, 99, 1, True, 0), (143, 100, 1, False, 1)],
+    [
+        (0, 0, 1, False, 0),
+        (2, 0, 1, False, 2),
+        (143, 0, 2, True, 0),
+        (3, 0, 2, True, 0),
+        (143, 99, 1, True, 0),
+        (143, 100, 1, False, 1),
+    ],
 )
 def test_slurm_queues_up_again_only_what_was_stopped(code, restarts, nodes, requeued, found, tmp_path):
     stub(tmp_path, "srun", f'echo "gpus $JAX_LOCAL_DEVICE_IDS cpus $SRUN_CPUS_PER_TASK"; exit {code}')

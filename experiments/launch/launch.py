@@ -24,8 +24,8 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 BUNDLE = "repcon_jax.bundle"
 OPTIONAL = {"tpu.bucket", "run.prepare", "slurm.options", "tpu.setup", "gpu.setup", "slurm.setup"}
-# Of the program, stopped and saved, and of ssh, whose connection broke.
-REPEATED = (143, 255)
+# Of the program: another host was lost, or stopped and saved; and of ssh, whose connection broke.
+REPEATED = (3, 143, 255)
 
 Command = list[str]
 Settings = dict[str, dict[str, Any]]

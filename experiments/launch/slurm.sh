@@ -25,7 +25,8 @@ export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 # Where one host fails, the others wait for it: five minutes and no longer.
 srun --wait=300 .venv/bin/python -m repcon_jax "$@" "${auto[@]}"
 code=$?
-if [ "$code" -ne 143 ]; then exit "$code"; fi
+# 3: another host was lost, and its node may be replaced.
+if [ "$code" -ne 143 ] && [ "$code" -ne 3 ]; then exit "$code"; fi
 
 limit=${REPCON_MAX_RESTARTS:-100}
 if [ "${SLURM_RESTART_COUNT:-0}" -ge "$limit" ]; then
