@@ -126,4 +126,9 @@ def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
 
 if __name__ == "__main__":
     sys.unraisablehook = _report_unraisable
-    sys.exit(main())
+    code = main()
+    if "jax" not in sys.modules:
+        sys.exit(code)
+    from repcon_jax.distributed import leave
+
+    leave(code)

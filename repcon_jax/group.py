@@ -157,7 +157,8 @@ class GroupRun:
             # Last, so that a checkpoint vouches for everything logged up to its step.
             Callback(steps(config.checkpoint.every, "checkpoint.every"), self._save, self.problem.kept_steps()),
         ]
-        return callbacks if config.probe.during != "none" else [callbacks[0], callbacks[2]]
+        probes = config.probe.during != "none" and self.problem.probe_splits is not None
+        return callbacks if probes else [callbacks[0], callbacks[2]]
 
     def _on_metrics(self, metrics: dict[str, np.ndarray], step: int) -> None:
         count = metrics["loss"].shape[-1]

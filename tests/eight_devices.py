@@ -5,7 +5,7 @@ A program of its own, because the number of devices is fixed when JAX starts.
 
 import dataclasses
 import json
-import sys
+import pathlib
 from functools import partial
 
 import jax
@@ -21,7 +21,7 @@ from repcon_jax.problem import build_problem
 from repcon_jax.training.mesh import MeshConfig
 from repcon_jax.training.population import compile_population
 
-CONFIG = sys.argv[1]
+CONFIG = str(pathlib.Path(__file__).parents[1] / "configs" / "random_teacher.py")
 SMALL = [
     "--workdir=unused",
     "--config.data.options.image_size=8",
@@ -35,7 +35,6 @@ SMALL = [
     "--config.probe.probes=()",
 ]
 ENCODERS.names()  # a registry finds its own files before it is added to
-ENCODERS.register("resnet_tiny")(partial(resnet, "basic", (1, 1), 8, convolution="xla"))
 OPTIONS = {
     "mlp": ("widths=(8,)", "normalisation=batch"),
     "resnet_tiny": (),
@@ -85,7 +84,6 @@ def main() -> dict[str, float]:
         "batch over 8, convolutions and batch norm": ("resnet_tiny", (), MeshConfig()),
         "everything sharded": ("mlp", (), MeshConfig(parameters="sharded")),
         "accumulated": ("mlp", ("--config.accumulation=2",), MeshConfig()),
-        "population over 2 x 4": ("mlp", grid, MeshConfig()),
         "population over 4 x 2, sharded": (
             "mlp",
             (*grid, "--config.population.seed=[0,1,2,3]"),
@@ -107,4 +105,5 @@ def main() -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    ENCODERS.register("resnet_tiny")(partial(resnet, "basic", (1, 1), 8, convolution="xla"))
     print(json.dumps(main()))

@@ -1,5 +1,6 @@
 """Two real processes on one machine: they train one run together, say the same sentences, and never hang."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import jax
@@ -15,10 +17,12 @@ import pytest
 from test_population import MLP
 
 from repcon_jax.__main__ import main
+from repcon_jax.distributed import Hosts, call_roll
+from repcon_jax.errors import ConfigError
 from repcon_jax.training.checkpoints import Checkpoints
 
 ROOT = pathlib.Path(__file__).parents[1]
-LONG = ["--config.duration=300 steps", "--config.checkpoint.every=6 steps", "--config.mesh.data=2"]
+LONG = ["--config.duration=160 steps", "--config.checkpoint.every=24 steps", "--config.mesh.data=2"]
 
 
 def free_port():
@@ -84,7 +88,7 @@ def test_two_hosts_train_together_one_is_killed_and_the_pair_goes_on(tmp_path):
     found = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("pair", "alone")]
     assert found[0]["test"]["kl"]["mean"] == pytest.approx(found[1]["test"]["kl"]["mean"], rel=0.05)
     rows = [json.loads(line) for line in (tmp_path / "pair" / "metrics.jsonl").read_text().splitlines()]
-    assert [r["step"] for r in rows if r["kind"] == "train"] == list(range(0, 301, 4))
+    assert [r["step"] for r in rows if r["kind"] == "train"] == list(range(0, 161, 4))
 
 
 def test_a_stop_asked_of_one_host_saves_and_ends_both(tmp_path):
@@ -139,3 +143,34 @@ def test_a_host_that_does_not_come_is_named_within_the_stated_time(tmp_path, pro
 def test_wrong_flags_are_told_in_one_sentence(flags, message, capsys, tmp_path):
     assert main([*MLP, f"--workdir={tmp_path}", *flags]) == 2
     assert message in capsys.readouterr().err
+
+
+def roll(facts, num_processes=None):
+    """What each of several hosts, as threads, is told when they call each other's roll."""
+    port, told = free_port(), {}
+
+    def call(i):
+        try:
+            call_roll(Hosts(f"127.0.0.1:{port}", num_processes or len(facts), i, timeout=10), facts[i])
+            told[i] = None
+        except ConfigError as error:
+            told[i] = str(error)
+
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(len(facts))]
+    for thread in threads:
+        thread.start()
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as stranger:
+        stranger.sendall(len(b"hello").to_bytes(8, "big") + b"hello")
+    for thread in threads:
+        thread.join(30)
+    return [told.get(i, "never told") for i in range(len(facts))]
+
+
+def test_hosts_with_the_same_facts_are_let_through_whoever_else_calls():
+    assert roll([{"code": "a"}] * 3) == [None, None, None]
+
+
+def test_every_host_is_told_which_one_has_other_code():
+    sentences = roll([{"code": "a"}, {"code": "a"}, {"code": "b"}])
+    assert len(set(sentences)) == 1
+    assert "code is 'b' on host 2 and 'a' on host 0 but must be the same on every host" in sentences[0]

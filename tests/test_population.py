@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-from functools import partial
 
 import jax
 import numpy as np
@@ -13,8 +12,6 @@ from repcon_jax.__main__ import main
 from repcon_jax.command_line import read_arguments
 from repcon_jax.errors import ConfigError
 from repcon_jax.members import MemberName, plan_groups, points_of, resolve_axes, seeds_of, with_values
-from repcon_jax.models import ENCODERS
-from repcon_jax.models.encoders.resnet import resnet
 from repcon_jax.planning import plan
 from repcon_jax.problem import build_problem
 from repcon_jax.training.checkpoints import Checkpoints
@@ -77,12 +74,10 @@ def check_members_equal_single_runs(config, rtol, atol, *, plain=True, steps=4):
             np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
-ENCODERS.names()  # a registry finds its own files before it is added to
-ENCODERS.register("resnet_tiny")(partial(resnet, "basic", (1, 1), 8))
 FAMILIES = {
     "mlp": ("widths=(8,)", "normalisation=batch"),
     "vgg11": ("width=0.05", "num_stages=2"),
-    "resnet_tiny": (),
+    "resnet20": ("width=0.2",),
     "vit_tiny": ("depth=1",),
     "convnet": ("width=4", "num_stages=2"),
 }

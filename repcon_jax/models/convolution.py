@@ -36,11 +36,12 @@ def choose_convolution(name: ConvolutionName) -> Callable[..., Array]:
             and type, on CPU and xla on other platforms. Patches that do not overlap (stride = window) and 1x1 kernels
             are a plain product in all of them.
 
-    Rates by shape: experiments/benchmarks/convolution.py. For a batch sharded over CPU devices take im2col: winograd
-    goes through blocks of consecutive images, which a sharded batch would have to exchange.
+    Rates by shape: experiments/benchmarks/convolution.py. On several CPU devices ``auto`` is im2col: winograd goes
+    through blocks of consecutive images, which a batch that is spread over devices would have to exchange.
     """
     if name == "auto":
-        name = "fastest" if jax.default_backend() == "cpu" else "xla"
+        on_cpu = "fastest" if jax.device_count() == 1 else "im2col"
+        name = on_cpu if jax.default_backend() == "cpu" else "xla"
     if name == "xla":
         return lax.conv_general_dilated
     return functools.partial(matmul_convolution, method=name)

@@ -91,6 +91,7 @@ def run_chunk(
     epoch = state.step // clock.steps_per_epoch
     indices = epoch_indices(key, clock.num_examples, clock.batch_size, epoch, data.drop_last)
 
+    @partial(jax.jit, inline=True)  # so that the step is traced once for its shapes and for the loop
     def one(state: TrainState) -> tuple[TrainState, Metrics]:
         row = indices[state.step - epoch * clock.steps_per_epoch]
         batch = make_batch(data, row, stream(key, "augment", state.step))

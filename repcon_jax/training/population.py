@@ -35,7 +35,8 @@ class Members:
 
     Args:
         seeds: int32 [seeds].
-        values: for every scalar that differs its value at each point, [points]; at least one entry.
+        values: the entry ``point``, numbering the points, and for every scalar that differs its value at each point,
+            [points].
     """
 
     seeds: PyTree
@@ -150,7 +151,7 @@ class Population:
 
 def compile_population(recipe: Recipe, members: Members) -> Population:
     """Compiles the program that trains all of ``members``, whose values may be replaced but not their number."""
-    shape = len(members.seeds), len(next(iter(members.values.values())))
+    shape = len(members.seeds), len(members.values["point"])
     alone = jax.eval_shape(recipe.initial_state, *_of_one(members))
     constant = _constant(recipe, members, alone)
     spread = _spread(recipe, shape)
@@ -162,9 +163,8 @@ def compile_population(recipe: Recipe, members: Members) -> Population:
     else:
         run = lift(recipe.chunk, shape, (None, axes, None, None, 0), (None, 0, None, 0, None), (axes, 0), spread)
     replicated = NamedSharding(recipe.mesh, PartitionSpec())
-    state = jax.eval_shape(start, members.seeds, members.values)
     struct_of = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)  # noqa: E731
-    state = jax.tree.map(struct_of, state, shardings)
+    state = jax.tree.map(struct_of, _enlarged(alone, shape, constant), shardings)
     count, seeds, values = jax.tree.map(
         lambda leaf: struct_of(np.asarray(leaf), replicated), (np.int32(0), members.seeds, members.values)
     )
@@ -189,6 +189,7 @@ def one_after_the_other(
     ) -> tuple[TrainState, Metrics]:
         once = {name: state.carried[name] for name in constant}
 
+        @partial(jax.jit, inline=True)  # so that the chunk is traced once for its shapes and for the loop
         def of_member(moving: TrainState, seed: Array, point: Array) -> tuple[TrainState, Metrics]:
             carried = {**moving.carried, **jax.tree.map(lambda leaf: leaf[seed], once)}
             member = dataclasses.replace(moving, carried={name: carried[name] for name in state.carried})
@@ -268,6 +269,17 @@ def _axes_of_state(carried: PyTree, constant: tuple[str, ...]) -> TrainState:
     return TrainState(0, 0, 0, 0, 0, {name: None if name in constant else 0 for name in carried})
 
 
+def _enlarged(alone: TrainState, shape: tuple[int, int], constant: tuple[str, ...]) -> TrainState:
+    """The shapes of a population's state from those of a member's."""
+
+    def with_axes(*axes: int) -> Callable[[Any], jax.ShapeDtypeStruct]:
+        return lambda leaf: jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype)
+
+    once = {name: jax.tree.map(with_axes(shape[0]), alone.carried[name]) for name in constant}
+    whole = jax.tree.map(with_axes(*shape), alone)
+    return dataclasses.replace(whole, carried={**whole.carried, **once})
+
+
 def _stack(trees: Sequence[PyTree]) -> PyTree:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
@@ -279,6 +291,8 @@ def _of_one(members: Members) -> tuple[Any, Values]:
 def _constant(recipe: Recipe, members: Members, alone: TrainState) -> tuple[str, ...]:
     """Names of what never changes and starts the same at every point."""
     declared = recipe.method(_of_one(members)[1])[0].constant
+    if not declared or len(members.values["point"]) == 1:
+        return tuple(declared)
     start = jax.vmap(recipe.initial_state, (None, 0), _axes_of_state(alone.carried, declared))
     try:
         jax.eval_shape(start, *(members.seeds[0], jax.tree.map(lambda v: np.repeat(v[:1], 2), members.values)))
