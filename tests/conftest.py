@@ -8,10 +8,10 @@ import pytest
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Compiles without optimising, does not evaluate on the test set, and has one residual block a stage."""
+    """Compiles without optimising, neither evaluates on the test set nor draws, and has one residual block a stage."""
     from smoke import without_test_images
 
-    from repcon_jax import problem
+    from repcon_jax import experiment, problem
     from repcon_jax.models import ENCODERS
     from repcon_jax.models.encoders.resnet import ARCHITECTURES, resnet
 
@@ -19,6 +19,9 @@ def quick(monkeypatch):
     for name, (kind, depths, channels) in ARCHITECTURES.items():
         monkeypatch.setitem(ENCODERS._builders, name, functools.partial(resnet, kind, (1,) * len(depths), channels))
 
+    monkeypatch.setattr(
+        experiment, "write_figures", lambda workdir, results: (workdir / "figures").mkdir(exist_ok=True)
+    )
     monkeypatch.setattr(problem, "prepare_splits", without_test_images)
     jax.config.update("jax_disable_most_optimizations", True)
     yield

@@ -29,7 +29,8 @@ Step = Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]
 Views = Callable[[Key, Array], tuple[Array, Array]]
 Chunk = Callable[[TrainState, Array, Key], tuple[TrainState, Metrics]]
 
-_SECONDS_PER_CHUNK = 2.0
+# Each chunk draws the order of its epoch anew, once for every seed or member.
+_SECONDS_PER_CHUNK = 5.0
 
 
 @struct.dataclass
@@ -154,7 +155,7 @@ def train(
         clock: length of the run and of an epoch.
         callbacks: called in order; at the start only where ``step`` is 0.
         on_metrics: receives the metrics of every step of a chunk, [..., steps], and the step before them.
-        should_stop: asked between chunks, which last about two seconds.
+        should_stop: asked between chunks, which last about five seconds.
         agree: what all hosts make of the pace and the wish to stop of each.
     Returns:
         The last state, and the number of updates that it has behind it.
