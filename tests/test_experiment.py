@@ -114,7 +114,7 @@ def wait_for_step(process, workdir, step):
     raise AssertionError(process.communicate()[1])
 
 
-LONG = ("--config.duration=400 steps", "--config.probe.every=100 steps")
+LONG = ("--config.duration=400 steps", "--config.probe.every=100 steps", "--config.checkpoint.every=40 steps")
 
 
 @pytest.fixture(scope="module")
