@@ -8,7 +8,7 @@ from repcon_jax.data import prepare_splits
 SMALL = {
     "convolution": "xla",
     "width": 0.05,
-    "depth": 2,
+    "depth": 1,
     "widths": (8,),
     "hidden_sizes": (8,),
     "bottleneck_size": 8,
