@@ -54,7 +54,8 @@ def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callabl
     if from_main(done.exists() and (workdir / "report.md").exists()):
         say(f"This run is complete: see {workdir / 'report.md'}.")
         with together():
-            return from_main(read_json(done, "seeds", "steps") if is_main() else None)
+            found = read_json(done, "seeds", "steps") if is_main() else None
+        return from_main(found)
     with together():
         problem = build_problem(config)
     with contextlib.ExitStack() as stack:

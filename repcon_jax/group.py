@@ -74,7 +74,7 @@ class GroupRun:
         try:
             if is_main():
                 self._files = {cell: MemberFiles(self.problem, self.workdir, n) for cell, n in self._cells.items()}
-            self._live = self._not_diverged()
+            self._live, self._done = self._read_results()
             self._is_finite = self.program.over_members(all_finite, "params")
             self._measure = self.program.over_members(
                 partial(_distances, self.problem.objective.encoders), "params", "state"
@@ -92,7 +92,7 @@ class GroupRun:
                 self.problem.clock,
                 self._callbacks(),
                 on_metrics=self._on_metrics,
-                should_stop=lambda: bool(self.should_stop()),
+                should_stop=self.should_stop,
                 agree=self._agree,
             )
             if step < self.problem.clock.total_steps and self._live:
@@ -103,10 +103,12 @@ class GroupRun:
             for files in self._files.values():
                 files.close()
 
-    def _not_diverged(self) -> set[Cell]:
-        gone = [cell for cell, f in self._files.items() if "diverged" in (read_result(self.workdir, f.name) or {})]
-        gone = {tuple(cell) for cell in from_main(gone)}
-        return {cell for cell in self._cells if cell not in gone}
+    def _read_results(self) -> tuple[set[Cell], set[Cell]]:
+        """Members that have not diverged, and those of which an earlier start wrote the result."""
+        found = {cell: read_result(self.workdir, files.name) for cell, files in self._files.items()}
+        done = [(cell, "diverged" in result) for cell, result in found.items() if result]
+        diverged = {tuple(cell): gone for cell, gone in from_main(done)}
+        return {cell for cell in self._cells if not diverged.get(cell)}, set(diverged)
 
     def _live_files(self) -> dict[Cell, MemberFiles]:
         return {cell: files for cell, files in self._files.items() if cell in self._live}
@@ -124,7 +126,7 @@ class GroupRun:
             state = self.program.initial_state(self._members)
             self._start = _copy(state.params)
             return state, 0
-        template = self.program.template(self._members)
+        template = self.program.template
         self._start = self._gathered(self._start_of, template.params, self.program.join_params)
         return self._gathered(lambda cell: self._state_of(cell, template, step), template, self.program.join), step
 
@@ -215,7 +217,7 @@ class GroupRun:
 
     def _finish(self, state: TrainState, step: int) -> None:
         found = self._distances(state)
-        for cell in sorted(self._live):
+        for cell in sorted(self._live - self._done):
             name, member = self._cells[cell], self.program.member(state, *cell)
             result = {
                 **name.labels,

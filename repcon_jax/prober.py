@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from repcon_jax.data import Dataset
 from repcon_jax.probing import extract_features, pixel_features, run_probes
@@ -105,7 +104,5 @@ class Prober:
     def _features(self, encoder: Encoder | None, images: Any, mean: Any, std: Any) -> jax.Array:
         if encoder is None:
             return pixel_features(images, mean, std)
-        mesh = self._problem.recipe.mesh
-        if mesh.size > 1:
-            return extract_features(self._problem.encoder.apply, *encoder, images, mean, std, mesh=mesh)
-        return extract_features(self._problem.encoder.apply, *jax.tree.map(jnp.asarray, encoder), images, mean, std)
+        mesh = self._problem.recipe.data.mesh
+        return extract_features(self._problem.encoder.apply, *encoder, images, mean, std, mesh=mesh)

@@ -189,7 +189,7 @@ def build_problem(config: ExperimentConfig) -> Problem:
         config.mesh.rules,
         is_sequential(config.mesh, mesh),
     )
-    placements(params, mesh, config.mesh.rules)
+    placements(params, mesh, config.mesh.rules)  # so that a wrong rule is found before anything is compiled
     problem = Problem(config, encoder, objective, recipe, probe_splits, _placed_test(splits.test, mesh), axes)
     problem.check_durations()
     return problem

@@ -7,6 +7,7 @@ changes, which is also stored once.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -87,6 +88,7 @@ class Population:
     Args:
         recipe: of the run.
         shape: number of seeds and of points.
+        template: shapes and types of the state of one member.
         shardings: of the state, leaf by leaf.
         constant: names in ``state.carried`` that have no axis of points.
         start: seeds and values -> the state before the first step.
@@ -95,6 +97,7 @@ class Population:
 
     recipe: Recipe
     shape: tuple[int, int]
+    template: TrainState
     shardings: TrainState
     constant: tuple[str, ...]
     start: Callable[[Array, Values], TrainState]
@@ -112,10 +115,6 @@ class Population:
     def member(self, state: TrainState, seed: int, point: int) -> TrainState:
         """The state of one member, whole on every device."""
         return _take(self.constant, NamedSharding(self.recipe.mesh, PartitionSpec()), state, seed, point)
-
-    def template(self, members: Members) -> TrainState:
-        """Shapes and types of the state of one member."""
-        return jax.eval_shape(self.recipe.initial_state, *_of_one(members))
 
     def join(self, states: list[list[TrainState]]) -> TrainState:
         """The state of the population from those of its members, [seeds][points], on the host."""
@@ -140,10 +139,12 @@ class Population:
         return jax.jit(lifted, out_shardings=NamedSharding(self.recipe.mesh, PartitionSpec()))
 
     def bytes_per_device(self) -> int:
-        """Memory that the program needs on each device while it runs, data included."""
+        """Memory that a run needs on each device, with its data and the copy of its first parameters."""
         found = self.compiled.memory_analysis()
-        alone = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
-        return alone + found.temp_size_in_bytes
+        program = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+        params = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.template.params))
+        members = math.ceil(math.prod(self.shape) / self.recipe.mesh.shape["member"])
+        return program + found.temp_size_in_bytes + members * params
 
     def _arguments(self, members: Members) -> tuple[Array, Values]:
         return place(self.recipe.mesh, members.seeds), place(self.recipe.mesh, members.values)
@@ -170,7 +171,7 @@ def compile_population(recipe: Recipe, members: Members) -> Population:
     )
     jitted = jax.jit(run, donate_argnums=1, out_shardings=(shardings, replicated))
     compiled = jitted.lower(recipe.data, state, count, seeds, values).compile()
-    return Population(recipe, shape, shardings, constant, jax.jit(start, out_shardings=shardings), compiled)
+    return Population(recipe, shape, alone, shardings, constant, jax.jit(start, out_shardings=shardings), compiled)
 
 
 def one_after_the_other(
