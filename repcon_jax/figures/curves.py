@@ -1,7 +1,6 @@
 """Curves of a run against the epoch: probing accuracy, the objective's metrics, distances; bands over seeds."""
 
 import pathlib
-from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
@@ -10,10 +9,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from repcon_jax.figures.populations import point_figure, population_figure
-from repcon_jax.figures.style import COLOURS, METRIC_TITLES, PROBE_TITLES, band
+from repcon_jax.figures.style import COLOURS, PROBE_TITLES, Rows, band
 from repcon_jax.metrics_log import read_metrics
-
-Rows = list[dict[str, Any]]
 
 
 def write_figures(workdir: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:
@@ -37,18 +34,18 @@ def write_figures(workdir: pathlib.Path, results: dict[str, Any]) -> list[pathli
 
 
 def _figures(rows: Rows, results: dict[str, Any]) -> dict[str, plt.Figure | None]:
+    points = [point.get("values", {}) for point in results.get("points", [results])]
     if "points" in results:
-        points = [point["values"] for point in results["points"]]
-        return {
+        first = {
             "population": population_figure(results["points"]),
             "probing": point_figure(rows, "probe", points, _changing(rows)),
-            "objective": point_figure(rows, "train", points, ("kl", "loss", "accuracy"), {"kl": "log"}),
-            "distance": point_figure(rows, "train", points, _distances(rows)),
         }
+    else:
+        first = {"probing": probing_figure([r for r in rows if r["kind"] == "probe"], results["probe"])}
     return {
-        "probing": probing_figure([r for r in rows if r["kind"] == "probe"], results["probe"]),
-        "objective": train_figure(rows, ("kl", "loss", "accuracy"), {"kl": "log"}),
-        "distance": train_figure(rows, _distances(rows), {}),
+        **first,
+        "objective": point_figure(rows, "train", points, ("kl", "loss", "accuracy"), {"kl": "log"}),
+        "distance": point_figure(rows, "train", points, _distances(rows)),
     }
 
 
@@ -78,29 +75,6 @@ def probing_figure(rows: Rows, final: dict[str, dict[str, dict[str, Any]]]) -> p
     handles, labels = axes[0][0].get_legend_handles_labels()
     legend = {"title": "line: periodic\ndot: final, test", "fontsize": 8, "title_fontsize": 8}
     figure.legend(handles, labels, loc="outside right upper", **legend)
-    return figure
-
-
-def train_figure(rows: Rows, names: Iterable[str], scales: dict[str, str]) -> plt.Figure | None:
-    """Logged metrics against the epoch, one panel each; None where no row has any of them.
-
-    Args:
-        rows: of ``metrics.jsonl``.
-        names: metrics to draw, those that were not logged are left out.
-        scales: scale of the vertical axis where it is not linear.
-    """
-    rows = [r for r in rows if r["kind"] == "train"]
-    names = [name for name in names if any(name in r for r in rows)]
-    if not names:
-        return None
-    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3.4), squeeze=False, layout="constrained")
-    for axis, name in zip(axes[0], names, strict=True):
-        epochs, mean, std = band([r for r in rows if name in r], name)
-        axis.plot(epochs, mean)
-        axis.fill_between(epochs, mean - std, mean + std, alpha=0.2, linewidth=0)
-        axis.set(title=METRIC_TITLES.get(name, name.replace("_", " ")), xlabel="epoch")
-        axis.set_yscale(scales.get(name, "linear"))
-        axis.grid(alpha=0.3)
     return figure
 
 

@@ -93,7 +93,7 @@ def point_figure(
     if not names:
         return None
     figure, panels = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3.6), squeeze=False, layout="constrained")
-    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(points)))
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(points))) if len(points) > 1 else ["tab:blue"]
     for panel, name in zip(panels[0], names, strict=True):
         for colour, point in zip(colours, points, strict=True):
             mine = [row for row in rows if name in row and point.items() <= row.items()]
@@ -104,5 +104,6 @@ def point_figure(
         panel.set(title=METRIC_TITLES.get(name, name.replace("_", " ")), xlabel="epoch")
         panel.set_yscale((scales or {}).get(name, "linear"))
         panel.grid(alpha=0.3)
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize=7)
+    if len(points) > 1:
+        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize=7)
     return figure
