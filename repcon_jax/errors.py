@@ -19,6 +19,10 @@ class DataError(UserError):
     """A data set is unknown, not prepared, corrupt or does not fit the request."""
 
 
+class TreeError(UserError):
+    """Parameter trees do not fit each other, or vectors do not span what was asked for."""
+
+
 class CheckpointError(UserError):
     """A checkpoint or work directory is truncated, foreign or not writable."""
 

@@ -1,13 +1,13 @@
 """A tiny algebra of parameter trees; everything about dynamics, landscapes and tickets is built on it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import CheckpointError
+from repcon_jax.errors import CheckpointError, TreeError
 from repcon_jax.typing import PyTree
 
 
@@ -35,6 +35,27 @@ def lerp(start: PyTree, end: PyTree, weight: float | Float[Array, ""]) -> PyTree
     {'w': 1.0}
     """
     return jax.tree.map(lambda a, b: (1 - weight) * a + weight * b, start, end)
+
+
+def combine(trees: Sequence[PyTree], weights: Sequence[float | Array] | Float[Array, " trees"]) -> PyTree:
+    """The linear combination sum_i weights[i] * trees[i], leaf by leaf.
+
+    >>> combine([{"w": 1.0}, {"w": 10.0}], [2.0, 0.5])
+    {'w': 7.0}
+    """
+    return jax.tree.map(lambda *leaves: sum(w * leaf for w, leaf in zip(weights, leaves, strict=True)), *trees)
+
+
+def dot(first: PyTree, second: PyTree) -> Float[Array, ""]:
+    """Inner product of two trees of one structure taken as vectors, accumulated in float32.
+
+    >>> float(dot({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([3.0, 4.0])}))
+    11.0
+    """
+    products = jax.tree.map(
+        lambda a, b: jnp.sum(a.astype(jnp.float32) * b.astype(jnp.float32), dtype=jnp.float32), first, second
+    )
+    return sum(jax.tree.leaves(products), jnp.float32(0))
 
 
 def norm(tree: PyTree) -> Float[Array, ""]:
@@ -71,3 +92,26 @@ def check_same_structure(found: Mapping[str, list], expected: Mapping[str, list]
         if found.get(name) != expected.get(name):
             have, want = (str(s.get(name, "nothing")) for s in (found, expected))
             raise CheckpointError(f"{what} holds {have} at {name!r} where this config needs {want}; {fix}.")
+
+
+def check_same_shapes(trees: Mapping[str, PyTree]) -> None:
+    """Raises TreeError naming the first path at which a tree differs from the first one in structure or shape.
+
+    Args:
+        trees: by the names that the message gives them.
+
+    >>> check_same_shapes({"a": {"w": jnp.zeros(2)}, "b": {"w": jnp.zeros(3)}})
+    Traceback (most recent call last):
+        ...
+    repcon_jax.errors.TreeError: 'b' has shape (3,) at 'w' where 'a' has (2,); take networks of one architecture.
+    """
+    (first, reference), *others = ((name, named_leaves(tree)) for name, tree in trees.items())
+    for other, leaves in others:
+        for name in [*reference, *leaves]:
+            have, want = (jnp.shape(tree[name]) if name in tree else None for tree in (leaves, reference))
+            if have != want:
+                found = "nothing" if have is None else f"shape {have}"
+                raise TreeError(
+                    f"{other!r} has {found} at {name!r} where {first!r} has {'nothing' if want is None else want}; "
+                    "take networks of one architecture."
+                )

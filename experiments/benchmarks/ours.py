@@ -121,7 +121,7 @@ class Training:
         """What does not change from turn to turn."""
         memory = self.population.compiled.memory_analysis()
         return {
-            "parameters": parameter_count(self.population.template(self.members).params),
+            "parameters": parameter_count(self.population.template.params),
             "step_flops": step_flops(**self.options),
             "program_bytes": {
                 "arguments": memory.argument_size_in_bytes,

@@ -1,0 +1,1 @@
+"""Where are we in the loss landscape: paths, planes, barriers, curvature and alignment, as functions of trees."""
