@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Compiles without optimising, neither evaluates on the test set nor draws, and has one residual block a stage."""
+    """Compiles without optimising, neither evaluates on the test set nor draws, and has two residual stages of one block."""
     from smoke import without_test_images
 
     from repcon_jax import experiment, problem
@@ -16,8 +16,8 @@ def quick(monkeypatch):
     from repcon_jax.models.encoders.resnet import ARCHITECTURES, resnet
 
     ENCODERS.names()  # a registry finds its own files before anything in it is replaced
-    for name, (kind, depths, channels) in ARCHITECTURES.items():
-        monkeypatch.setitem(ENCODERS._builders, name, functools.partial(resnet, kind, (1,) * len(depths), channels))
+    for name, (kind, _, channels) in ARCHITECTURES.items():
+        monkeypatch.setitem(ENCODERS._builders, name, functools.partial(resnet, kind, (1, 1), channels))
 
     monkeypatch.setattr(
         experiment, "write_figures", lambda workdir, results: (workdir / "figures").mkdir(exist_ok=True)

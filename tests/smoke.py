@@ -9,6 +9,7 @@ SMALL = {
     "convolution": "xla",
     "width": 0.05,
     "depth": 1,
+    "num_stages": 2,
     "widths": (8,),
     "hidden_sizes": (8,),
     "bottleneck_size": 8,
