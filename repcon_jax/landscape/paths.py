@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import TreeError
-from repcon_jax.trees import check_same_shapes, combine, distance, norm
+from repcon_jax.trees import check_same_shapes, distance, norm
 from repcon_jax.typing import Params, PyTree, Scalar
 
 Coordinate = Float[Array, ""]
@@ -19,17 +19,19 @@ Weights = Float[Array, " points"]
 Curve = Literal["bezier", "polygonal"]
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["points"], meta_fields=["rule"])
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["points"], meta_fields=["rule", "affine"])
 @dataclasses.dataclass(frozen=True)
 class Path:
     """A function t -> sum_i w_i(t) points[i], and a pytree: it may be an argument of jit, and t may be traced.
 
     At t = 0 the weights are exactly 1, 0, ..., 0 and at t = 1 exactly 0, ..., 0, 1, so the ends are those given,
-    bit for bit as long as the points are finite (but for the sign of a zero).
+    bit for bit as long as the points are finite (but for the sign of a zero). Where all points are equal, so is, bit
+    for bit, every point of an affine path: a network has no barrier to itself.
 
     Args:
         points: tuple of trees of one structure, from start to end.
         rule: (points, t) -> weights [points].
+        affine: whether the weights sum to 1 for every t, up to rounding.
 
     >>> linear_path({"w": jnp.array([0.0, 8.0])}, {"w": jnp.array([4.0, 0.0])})(0.25)["w"].tolist()
     [1.0, 6.0]
@@ -37,6 +39,7 @@ class Path:
 
     points: PyTree
     rule: Callable[[PyTree, Coordinate], Weights]
+    affine: bool = True
 
     def weights(self, t: Scalar) -> Weights:
         """The points' weights w(t), [points]."""
@@ -44,8 +47,17 @@ class Path:
 
     def __call__(self, t: Scalar) -> PyTree:
         """The tree at coordinate t, with the dtypes of the first point."""
-        tree = combine(self.points, self.weights(t))
-        return jax.tree.map(lambda leaf, point: leaf.astype(jnp.result_type(point)), tree, self.points[0])
+        weights = self.weights(t)
+        excess = 0.0 if self.affine else jnp.sum(weights) - 1
+
+        def mix(*leaves: Array) -> Array:
+            wide = [jnp.asarray(leaf, jnp.promote_types(jnp.result_type(leaf), weights.dtype)) for leaf in leaves]
+            # As an offset from the heaviest point: (1 - t) x + t x is not always x in floating point.
+            heaviest = jax.lax.select_n(jax.lax.argmax(weights, 0, jnp.int32), *wide)
+            offset = sum(w * (leaf - heaviest) for w, leaf in zip(weights, wide, strict=True))
+            return (heaviest + (offset + excess * heaviest)).astype(jnp.result_type(leaves[0]))
+
+        return jax.tree.map(mix, *self.points)
 
 
 def linear_path(start: PyTree, end: PyTree) -> Path:
@@ -78,7 +90,7 @@ def spherical_path(start: PyTree, end: PyTree) -> Path:
 
     Source: Shoemake, Animating Rotation with Quaternion Curves (SIGGRAPH 1985), spherical linear interpolation.
     """
-    path = _path(_spherical, (start, end))
+    path = _path(_spherical, (start, end), affine=False)
     _check_directions(start, end)
     return path
 
@@ -198,11 +210,11 @@ def _check_directions(start: PyTree, end: PyTree) -> None:
         )
 
 
-def _path(rule: Callable[[PyTree, Coordinate], Weights], points: Sequence[PyTree]) -> Path:
+def _path(rule: Callable[[PyTree, Coordinate], Weights], points: Sequence[PyTree], *, affine: bool = True) -> Path:
     if len(points) < 2:
         raise TreeError(f"a path is given by {len(points)} points but needs at least 2; give its start and its end.")
     check_same_shapes({f"point {i}": point for i, point in enumerate(points)})
-    return Path(tuple(points), rule)
+    return Path(tuple(points), rule, affine)
 
 
 def _between_two(kind: str, build: Callable[[PyTree, PyTree], Path]) -> Callable[[Sequence[PyTree]], Path]:

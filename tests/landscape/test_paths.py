@@ -68,7 +68,18 @@ def test_the_derivative_in_t_is_that_of_finite_differences_and_not_lost_at_the_e
 
 def test_linear_is_lerp():
     first, second = tree(0), tree(1)
-    assert_equal(call(linear_path(first, second), 0.5), lerp(first, second, jnp.bfloat16(0.5)))
+    for t in (0.25, 0.5):
+        found, expected = call(linear_path(first, second), t), lerp(first, second, t)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-2, atol=1e-2), found, expected)
+        np.testing.assert_allclose(found["a"]["kernel"], expected["a"]["kernel"], rtol=1e-4, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 10**6), t=st.floats(0, 1, width=32))
+@pytest.mark.parametrize("kind", ["linear", "piecewise", "bezier"])
+def test_a_path_from_a_network_to_itself_stays_there_to_the_bit(kind, seed, t):
+    point = tree(seed)
+    assert_equal(call(PATHS[kind]([point, point]), t), point)
 
 
 def test_bezier_agrees_with_de_casteljau():
