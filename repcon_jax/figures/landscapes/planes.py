@@ -1,0 +1,102 @@
+"""Planes from above: one picture a grid, one panel a metric, with contours of the norm and the marked points."""
+
+import pathlib
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import colors, ticker
+
+from repcon_jax.figures.landscapes.drawing import (
+    axis_labels,
+    label_outer,
+    panel_grid,
+    save,
+    set_title,
+    width_over_height,
+)
+from repcon_jax.figures.landscapes.overlays import draw_crops, draw_norm, draw_points, line_handles
+from repcon_jax.figures.landscapes.scales import is_norm, limits, numbers, scale_of
+from repcon_jax.figures.landscapes.words import slug
+
+_HEIGHT = 3.2
+
+
+def write_planes(folder: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:
+    """Draws ``plane_<grid>.png`` for every grid.
+
+    Args:
+        folder: for the pictures.
+        results: of kind ``plane``.
+    Returns:
+        Paths of the pictures.
+    """
+    return [
+        save(plane_figure(results, grid), folder / f"plane_{slug(grid['name'])}.png")
+        for grid in results["grids"]
+        if not all(map(is_norm, grid["values"]))
+    ]
+
+
+def plane_figure(results: dict[str, Any], grid: dict[str, Any]) -> plt.Figure:
+    """Every metric of one grid of a plane, one coloured cell for each point of the grid.
+
+    Args:
+        results: of kind ``plane``.
+        grid: one of its grids.
+    """
+    x, y = (cell_edges(np.array(grid[name], np.float64)) for name in "xy")
+    metrics = [metric for metric in grid["values"] if not is_norm(metric)]
+    equal = results["basis"] != "raw"
+    size = (_HEIGHT * width_over_height(results, x, y) + 0.7, _HEIGHT + 0.3)
+    figure, panels = panel_grid(len(metrics), size, sharex=True, sharey=True)
+    for panel, metric in zip(panels, metrics, strict=True):
+        _draw_cells(figure, panel, (x, y), grid["values"][metric], metric)
+        draw_norm(panel, grid)
+        draw_crops(panel, results, grid)
+        panel.set(xlim=x[[0, -1]], ylim=y[[0, -1]])
+        if equal:
+            panel.set_aspect("equal")
+    handles = draw_points(panels, results, (x, y)) + line_handles(results, grid)
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8)
+    label_outer(panels, axis_labels(results))
+    set_title(figure, results, grid)
+    return figure
+
+
+def cell_edges(centres: np.ndarray) -> np.ndarray:
+    """Edges of cells around points in order, half way between them; a single point is in the middle of a cell of 1.
+
+    >>> cell_edges(np.array([0.0, 1.0, 3.0])).tolist()
+    [-0.5, 0.5, 2.0, 4.0]
+    """
+    if len(centres) == 1:
+        return centres[0] + np.array([-0.5, 0.5])
+    middle = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def _draw_cells(
+    figure: plt.Figure, panel: plt.Axes, edges: tuple[np.ndarray, np.ndarray], values: list[Any], metric: str
+) -> None:
+    scale = scale_of(metric)
+    shown = numbers(values, scale.factor)
+    low, high = limits(shown, scale.logarithmic)
+    high = high if scale.logarithmic else min(high, _without_cliffs(shown, low))
+    ends = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    extend = ends[bool((shown < low).any()), bool((shown > high).any())]
+    norm = (colors.LogNorm if scale.logarithmic else colors.Normalize)(low, high)
+    # A logarithm has no colour for the exact zero of a divergence at its reference; the bar's arrow says there is one.
+    image = panel.pcolormesh(*edges, np.maximum(shown, low), norm=norm, cmap=scale.colours, rasterized=True)
+    bar = figure.colorbar(image, ax=panel, extend=extend, pad=0.02)
+    bar.ax.tick_params(labelsize=7)
+    panel.set_facecolor("0.75")
+    panel.set_title(scale.label, fontsize=9)
+    panel.xaxis.set_major_locator(ticker.MaxNLocator(5))
+
+
+def _without_cliffs(values: np.ndarray, low: float) -> float:
+    """Where a linear scale ends, so that a few huge values do not take all its colours."""
+    found = values[np.isfinite(values)]
+    return low + 4 * float(np.percentile(found, 90) - low) if found.size and found.max() > low else np.inf
