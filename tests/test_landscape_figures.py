@@ -129,8 +129,8 @@ def test_a_page_shows_one_metric_at_a_time_and_says_true_values():
     metrics = list(WHOLE["values"])
     surface, points = figure["data"][2:4]
     assert metrics[1] == "train/kl_divergence"
-    assert surface["hovertext"][1][1] == "distance 1: 0<br>distance 2: 0<br>train KL divergence: 0 nats"
-    assert points["hovertext"][1].endswith("train KL divergence: 1.6 nats")
+    assert surface["hovertext"][1][1] == "0 nats"
+    assert points["hovertext"][1].endswith("distance 1: 4<br>distance 2: 0<br>train KL divergence: 1.6 nats")
     assert points["z"][1] == pytest.approx(np.log10(1.6))
     # The zero stands at the height of the smallest positive value.
     assert points["z"][0] == surface["z"].min() == pytest.approx(-1)
@@ -148,6 +148,14 @@ def test_a_picture_shows_every_metric_and_point_on_cells_around_the_grid():
     assert panels[3].collections[0].get_array().max() <= 60
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [*POINTS, "contours: norm, part='encoder'", "a crop"]
+    plt.close(figure)
+
+
+def test_a_few_huge_losses_leave_colours_to_the_others():
+    steep = only(copy.deepcopy(WHOLE), "train/cross_entropy", "test/error")
+    steep["values"]["train/cross_entropy"][0][0] = 1e6
+    figure = plane_figure(plane(steep), steep)
+    assert figure.axes[0].collections[0].norm.vmax < 50
     plt.close(figure)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+import textwrap
 from typing import Any
 
 import matplotlib
@@ -51,7 +52,10 @@ def label_outer(panels: list[plt.Axes], labels: tuple[str, str]) -> None:
 
 def set_title(figure: plt.Figure, results: dict[str, Any], grid: dict[str, Any] | None = None) -> None:
     """Puts the results' title, the name of a grid that is a part of a plane, and ``describe`` above the panels."""
-    figure.suptitle(f"{title_of(results, grid)}\n{describe(results)}", fontsize=10)
+    # A letter of this size is about a twelfth of an inch wide.
+    width = int(12 * figure.get_figwidth())
+    lines = [textwrap.fill(text, width) for text in (title_of(results, grid), describe(results))]
+    figure.suptitle("\n".join(lines), fontsize=10)
 
 
 def axis_labels(results: dict[str, Any]) -> tuple[str, str]:

@@ -62,10 +62,7 @@ def _surface(results: dict[str, Any], grid: dict[str, Any], metric: str) -> dict
     scale = scale_of(metric)
     values = numbers(grid["values"][metric], scale.factor)
     low, _ = limits(values, scale.logarithmic)
-    hovers = [
-        [_hover(results, metric, (x, y), value) for x, value in zip(grid["x"], row, strict=True)]
-        for y, row in zip(grid["y"], grid["values"][metric], strict=True)
-    ]
+    hovers = [[f"{number(value, scale)} {scale.unit}".strip() for value in row] for row in grid["values"][metric]]
     # The map's own colours, so that pages and pictures agree whatever names plotly gives to its scales.
     return {
         "type": "surface",
@@ -73,7 +70,7 @@ def _surface(results: dict[str, Any], grid: dict[str, Any], metric: str) -> dict
         "y": grid["y"],
         "z": heights(grid["values"][metric], scale, low),
         "hovertext": hovers,
-        "hoverinfo": "text",
+        "hoverinfo": "x+y+text",
         "colorscale": _colours(scale.colours),
         "colorbar": {"title": {"text": height_label(scale), "side": "right"}, "thickness": 16},
     }

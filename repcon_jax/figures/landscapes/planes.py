@@ -48,7 +48,7 @@ def plane_figure(results: dict[str, Any], grid: dict[str, Any]) -> plt.Figure:
     x, y = (cell_edges(np.array(grid[name], np.float64)) for name in "xy")
     metrics = [metric for metric in grid["values"] if not is_norm(metric)]
     equal = results["basis"] != "raw"
-    size = (_HEIGHT * width_over_height(results, x, y) + 0.7, _HEIGHT + 0.3)
+    size = (_HEIGHT * width_over_height(results, x, y) + 0.85, _HEIGHT + 0.3)
     figure, panels = panel_grid(len(metrics), size, sharex=True, sharey=True)
     for panel, metric in zip(panels, metrics, strict=True):
         _draw_cells(figure, panel, (x, y), grid["values"][metric], metric)
@@ -83,7 +83,7 @@ def _draw_cells(
     scale = scale_of(metric)
     shown = numbers(values, scale.factor)
     low, high = limits(shown, scale.logarithmic)
-    high = high if scale.logarithmic else min(high, _without_cliffs(shown, low))
+    high = high if scale.logarithmic or scale.unit == "%" else min(high, _without_cliffs(shown, low))
     ends = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     extend = ends[bool((shown < low).any()), bool((shown > high).any())]
     norm = (colors.LogNorm if scale.logarithmic else colors.Normalize)(low, high)
@@ -97,6 +97,7 @@ def _draw_cells(
 
 
 def _without_cliffs(values: np.ndarray, low: float) -> float:
-    """Where a linear scale ends, so that a few huge values do not take all its colours."""
+    """Where a linear scale ends, so that huge values on a part of a plane do not take all its colours."""
     found = values[np.isfinite(values)]
-    return low + 4 * float(np.percentile(found, 90) - low) if found.size and found.max() > low else np.inf
+    middle = float(np.median(found)) if found.size else low
+    return low + 10 * (middle - low) if middle > low else np.inf
