@@ -1,6 +1,6 @@
 """python -m repcon_jax --config FILE[:ARGUMENTS] --workdir DIRECTORY [--config.FIELD=VALUE ...]
 
-Runs the experiment that a config file describes: trains, probes and reports. The same command again goes on
+Runs what a config file describes: trains, probes and reports, or measures a landscape. The same command again goes on
 where it was stopped, or says that the run is complete.
 
   --config FILE[:ARGUMENTS]   a config file, such as configs/random_teacher.py:cifar10,vgg11; the arguments choose
@@ -24,13 +24,13 @@ Exit codes: 0 done, 1 the loss diverged, 2 something given is wrong (one sentenc
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pathlib
 
-    from repcon_jax.config import ExperimentConfig
     from repcon_jax.distributed import Hosts
+    from repcon_jax.tasks import Task
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,15 +64,14 @@ def _run(arguments: list[str]) -> int:
 
     start, words = split_start_flags(arguments)
     hosts = read_hosts(start)
-    config, workdir = _read_with_others(words, hosts)
+    task, config, workdir = _read_with_others(words, hosts)
     compilation_cache.enable(start.get("--compilation_cache"))
     from repcon_jax.distributed import is_lost_host, is_main
-    from repcon_jax.experiment import Stopped, run_experiment
-    from repcon_jax.figures import results_table
+    from repcon_jax.stopping import Stopped
 
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
-        results = run_experiment(config, workdir)
+        results = task.run(config, workdir)
     except Stopped as stop:
         print(f"\nStopped and saved; the same command goes on from here: {workdir}", file=sys.stderr)
         return 128 + stop.signal
@@ -82,28 +81,36 @@ def _run(arguments: list[str]) -> int:
         _leave_at_once(error)
     if not is_main():
         return 0
-    print(f"\nTest accuracy in percent, seeds {results['seeds']}:\n\n{results_table(results)}\n")
+    print(f"\n{task.summary(results)}\n")
     print(f"Report: {workdir / 'report.md'}")
     return 0
 
 
-def _read_with_others(words: list[str], hosts: "Hosts | None") -> "tuple[ExperimentConfig, pathlib.Path]":
-    """The config and the work directory, once all hosts are there and were given the same."""
-    from repcon_jax.command_line import read_arguments
-
+def _read_with_others(words: list[str], hosts: "Hosts | None") -> "tuple[Task, Any, pathlib.Path]":
+    """Task, config and work directory, once all hosts are there and were given the same."""
     if hosts is None:
-        return read_arguments(words)
-    from repcon_jax.config import plain_config
+        return _read(words)
     from repcon_jax.distributed import MISTAKE, connect, facts_of
-    from repcon_jax.errors import UserError
+    from repcon_jax.errors import ConfigError, UserError
 
     try:
-        read = read_arguments(words)
+        task, config, workdir = _read(words)
+        if not task.several_hosts:
+            raise ConfigError("a landscape is measured on one host; leave --coordinator and --distributed out.")
     except UserError as error:
         connect(hosts, {MISTAKE: str(error)})
         raise
-    connect(hosts, facts_of(plain_config(read[0])))
-    return read
+    connect(hosts, facts_of(task.plain(config)))
+    return task, config, workdir
+
+
+def _read(words: list[str]) -> "tuple[Task, Any, pathlib.Path]":
+    from repcon_jax.command_line import read_values
+    from repcon_jax.tasks import task_of
+
+    values, workdir = read_values(words)
+    task = task_of(values)
+    return task, task.parse(values), workdir
 
 
 def _leave_at_once(error: Exception) -> None:

@@ -4,12 +4,12 @@ import contextlib
 import pathlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tqdm import tqdm
 
-from repcon_jax.config import ExperimentConfig
+from repcon_jax.config import ExperimentConfig, parse_config, plain_config
 from repcon_jax.distributed import from_main, is_main, together
 from repcon_jax.errors import DivergenceError
 from repcon_jax.figures import write_figures, write_report
@@ -21,16 +21,8 @@ from repcon_jax.planning import plan
 from repcon_jax.prober import Interrupted, Prober
 from repcon_jax.problem import Problem, build_problem
 from repcon_jax.results import summarise_population
+from repcon_jax.stopping import Stopped, stop_requests
 from repcon_jax.workdir import check_config, locked, open_workdir, record_end, record_start
-
-
-class Stopped(Exception):
-    """The run was asked to stop by a signal; everything is saved and the same command goes on."""
-
-    def __init__(self, number: int) -> None:
-        """Keeps the number of the signal."""
-        super().__init__(f"stopped by signal {number}")
-        self.signal = number
 
 
 def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callable[[str], None] = print) -> dict:
@@ -50,7 +42,7 @@ def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callabl
     done = workdir / "results.json"
     with together():
         if is_main():
-            check_config(workdir, config)
+            check_config(workdir, plain_config(config), _complete)
     if from_main(done.exists() and (workdir / "report.md").exists()):
         say(f"This run is complete: see {workdir / 'report.md'}.")
         with together():
@@ -61,16 +53,21 @@ def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callabl
     with contextlib.ExitStack() as stack:
         with together():
             if is_main():
-                open_workdir(workdir, config)
+                open_workdir(workdir, plain_config(config))
                 stack.enter_context(locked(workdir))
         return _run_stages(problem, workdir, say)
+
+
+def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored config, in which fields and options younger than itself have their defaults."""
+    return plain_config(parse_config(values))
 
 
 def _run_stages(problem: Problem, workdir: pathlib.Path, say: Callable[[str], None]) -> dict:
     began = time.monotonic()
     if is_main():
         record_start(workdir)
-    with _stop_requests() as stop_requested:
+    with stop_requests() as stop_requested:
         try:
             _train_groups(problem, workdir, stop_requested, say)
         except Interrupted:
@@ -124,22 +121,3 @@ def _write_results(problem: Problem, workdir: pathlib.Path) -> None:
     write_figures(workdir, results)
     write_report(workdir, problem.config, results)
     write_json(workdir / "results.json", results)
-
-
-@contextlib.contextmanager
-def _stop_requests() -> Iterator[Callable[[], int]]:
-    """Within, Ctrl-C and SIGTERM only set what is yielded, the signal's number or 0; a second Ctrl-C stops at once."""
-    received: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        del frame
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: received[0] if received else 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

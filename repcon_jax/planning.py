@@ -9,6 +9,7 @@ from repcon_jax.distributed import from_main, is_main
 from repcon_jax.files import read_json, write_json
 from repcon_jax.members import Group, plan_groups, points_of, seeds_of
 from repcon_jax.problem import Problem
+from repcon_jax.training.mesh import MeshConfig
 from repcon_jax.training.population import Population, compile_population
 
 # What the allocator, probes and evaluation need beside the training program.
@@ -28,7 +29,7 @@ def plan(problem: Problem, workdir: pathlib.Path, say: Callable[[str], None]) ->
     seeds, num_points, mesh = seeds_of(problem.config), len(points_of(problem.config)), problem.recipe.mesh
     file = workdir / "population.json"
     known = from_main(read_json(file, "capacity")["capacity"] if is_main() and file.exists() else None)
-    capacity, limit = known or problem.size, memory_limit(problem)
+    capacity, limit = known or problem.size, memory_limit(problem.config.mesh)
     while True:
         groups = plan_groups(seeds, num_points, capacity, mesh.shape["member"])
         program = compile_population(problem.recipe, problem.members(groups[0]))
@@ -47,9 +48,9 @@ def plan(problem: Problem, workdir: pathlib.Path, say: Callable[[str], None]) ->
     return groups, program
 
 
-def memory_limit(problem: Problem) -> int | None:
+def memory_limit(mesh: MeshConfig) -> int | None:
     """Bytes of one device that a program may need; None where they are not known."""
-    given = problem.config.mesh.memory_gb
+    given = mesh.memory_gb
     if given is not None:
         return int(given * 1e9)
     device = jax.local_devices()[0]

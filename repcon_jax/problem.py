@@ -123,7 +123,7 @@ def build_problem(config: ExperimentConfig) -> Problem:
     """
     splits = prepare_splits(config.data)
     probe_splits = _probe_splits(config, splits)
-    encoder = create_encoder(config.encoder.name, **config.encoder.options)
+    encoder, model = create_model(config, splits)
     image_shape = splits.train.images.shape[1:]
     views = build_views(
         config.data.global_augment, config.data.num_global, config.data.local_augment, config.data.num_local
@@ -135,8 +135,6 @@ def build_problem(config: ExperimentConfig) -> Problem:
     if probe_splits is not None:
         shapes.append(probe_splits.train.images.shape[1:])
     check_shapes(encoder, shapes, config.encoder.name)
-    model = attach_head(encoder, _head(config, splits))
-
     load = functools.cache(load_params)  # the start is traced more than once
 
     axes = resolve_axes(config)
@@ -193,6 +191,19 @@ def build_problem(config: ExperimentConfig) -> Problem:
     problem = Problem(config, encoder, objective, recipe, probe_splits, _placed_test(splits.test, mesh), axes)
     problem.check_durations()
     return problem
+
+
+def create_model(config: ExperimentConfig, splits: Splits) -> tuple[Model, Model]:
+    """The encoder of a run, and the encoder with its head.
+
+    Args:
+        config: of the run.
+        splits: its data, whose classes a head may count.
+    Raises:
+        UserError: the head needs classes that the data lacks.
+    """
+    encoder = create_encoder(config.encoder.name, **config.encoder.options)
+    return encoder, attach_head(encoder, _head(config, splits))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,23 +9,30 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
-from repcon_jax.config import ExperimentConfig, differing_fields, parse_config, plain_config
+from repcon_jax.config import differing_fields
 from repcon_jax.errors import CheckpointError, ConfigError
 from repcon_jax.files import read_json, write_json
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "chex")
 
 
-def check_config(path: pathlib.Path, config: ExperimentConfig) -> None:
+def check_config(
+    path: pathlib.Path,
+    config: Mapping[str, Any],
+    complete: Callable[[Mapping[str, Any]], dict[str, Any]],
+    may_differ: tuple[str, ...] = (),
+) -> None:
     """Refuses a work directory that another config wrote; changes nothing on disk.
 
     Args:
         path: the directory, which need not exist.
-        config: of the run.
+        config: of the run, as plain values.
+        complete: fills fields that are younger than a stored config with their defaults.
+        may_differ: beginnings of the dotted names of fields that a later start may change, beside the mesh.
     Raises:
         CheckpointError: it holds other files, or the run of another config (the differing fields are named).
     """
@@ -39,7 +46,8 @@ def check_config(path: pathlib.Path, config: ExperimentConfig) -> None:
             )
         return
     # A run may go on on other devices.
-    differing = [f for f in differing_fields(_read_config(stored), plain_config(config)) if not f.startswith("mesh.")]
+    fixed = [f for f in differing_fields(_read_config(stored, complete), config) if not f.startswith("mesh.")]
+    differing = [field for field in fixed if not field.startswith(may_differ)]
     if differing and has_begun(path):
         raise CheckpointError(
             f"work directory {path} belongs to another config: {', '.join(differing)} differ; "
@@ -47,17 +55,16 @@ def check_config(path: pathlib.Path, config: ExperimentConfig) -> None:
         )
 
 
-def _read_config(path: pathlib.Path) -> dict[str, Any]:
-    """A stored config, in which fields and options younger than itself have their defaults."""
+def _read_config(path: pathlib.Path, complete: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     values = read_json(path)
     with contextlib.suppress(ConfigError):
-        return plain_config(parse_config(values))
+        return complete(values)
     return values
 
 
 def has_begun(path: pathlib.Path) -> bool:
-    """Whether the run in a work directory has anything to lose: a checkpoint or a member's result."""
-    return any(path.glob("checkpoints/*/[0-9]*")) or any(path.glob("members/*.json"))
+    """Whether the run in a work directory has anything to lose: a checkpoint, a member's result, a measured point."""
+    return any(any(path.glob(found)) for found in ("checkpoints/*/[0-9]*", "members/*.json", "values/*", "runs/*"))
 
 
 def _is_leftover(path: pathlib.Path) -> bool:
@@ -81,15 +88,19 @@ def locked(path: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def open_workdir(path: pathlib.Path, config: ExperimentConfig) -> None:
+def open_workdir(path: pathlib.Path, config: Mapping[str, Any], *, replace: bool = False) -> None:
     """Creates the work directory and its ``config.json``; that of a run that never began is replaced.
 
+    Args:
+        path: the directory.
+        config: of the run, as plain values.
+        replace: whether the config of a run that began is replaced too, as ``check_config`` found that it may be.
     Raises:
         CheckpointError: it cannot be written.
     """
     _check_writable(path)
-    if not has_begun(path):
-        write_json(path / "config.json", plain_config(config))
+    if replace or not has_begun(path):
+        write_json(path / "config.json", config)
 
 
 def _check_writable(path: pathlib.Path) -> None:

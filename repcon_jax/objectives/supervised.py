@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from repcon_jax import losses
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.objectives import OBJECTIVES, Context
 from repcon_jax.objectives.starting import from_checkpoint
 from repcon_jax.random import stream
@@ -21,6 +21,7 @@ def supervised(
     start: Literal["random", "checkpoint"] = "random",
     checkpoint: str | None = None,
     checkpoint_part: str = "params",
+    start_seed: int | None = None,
 ) -> Objective:
     """Minimises the mean cross-entropy -log softmax(logits)[label] over all views.
 
@@ -29,14 +30,19 @@ def supervised(
         start: a random initialisation, or the encoder of a checkpoint under a fresh head.
         checkpoint: folder of the checkpoint to start from.
         checkpoint_part: which part of it.
+        start_seed: seed of the initialisation (of the head, where the encoder comes from a checkpoint); None for the
+            run's own. With it, runs of different seeds share their start and differ in data order and augmentation.
     """
+    if start_seed is not None:
+        check_range("objective.start_seed", start_seed, 0, 2**31 - 1)
     if start == "checkpoint" and checkpoint is None:
         raise ConfigError(
             "objective.checkpoint is None but objective.start is 'checkpoint'; give a folder of one step."
         )
 
     def initialise(key: Key, images: jax.Array) -> tuple[Params, ModelState, PyTree]:
-        fresh = context.model.init(stream(key, "model"), images)
+        seed = key if start_seed is None else jax.random.key(start_seed)
+        fresh = context.model.init(stream(seed, "model"), images)
         if start == "checkpoint":
             fresh = from_checkpoint(context, checkpoint, checkpoint_part, fresh, encoder_only=True)
         return (*fresh, {})

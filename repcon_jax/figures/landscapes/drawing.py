@@ -33,7 +33,7 @@ def panel_grid(
     widths = range(min(count, most), 0 if count <= most else most // 2, -1)
     columns = min(widths, key=lambda width: (-count % width, -width))
     rows = math.ceil(count / columns)
-    shape = {"figsize": (columns * size[0], rows * size[1] + 0.8)}
+    shape = {"figsize": (columns * size[0], rows * size[1] + 1.0)}
     figure, panels = plt.subplots(rows, columns, squeeze=False, layout="constrained", **shape, **shared)
     for panel in panels.flat[count:]:
         panel.remove()

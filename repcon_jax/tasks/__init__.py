@@ -1,0 +1,51 @@
+"""What one command can do: a config says which task it is for, and the task reads, runs and sums it up.
+
+A config without the field ``task`` is for training.
+"""
+
+import pathlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from repcon_jax.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of config and what is done with it.
+
+    Args:
+        parse: plain values -> frozen config.
+        plain: the inverse.
+        run: config, work directory -> results.
+        summary: results -> what the user is told at the end.
+        several_hosts: whether it can run on several hosts.
+    """
+
+    parse: Callable[[Mapping[str, Any]], Any]
+    plain: Callable[[Any], dict[str, Any]]
+    run: Callable[[Any, pathlib.Path], dict[str, Any]]
+    summary: Callable[[dict[str, Any]], str]
+    several_hosts: bool = False
+
+
+def task_of(values: Mapping[str, Any]) -> Task:
+    """The task that a config is for.
+
+    Args:
+        values: the config as plain values.
+    Raises:
+        ConfigError: its field ``task`` names none.
+    """
+    # Imported here because each brings what it needs, and a start needs one.
+    name = values.get("task", "training")
+    if name == "training":
+        from repcon_jax.tasks.training import TRAINING
+
+        return TRAINING
+    if name == "landscape":
+        from repcon_jax.tasks.landscape.task import LANDSCAPE
+
+        return LANDSCAPE
+    raise ConfigError(f"task is {name!r}; {did_you_mean(str(name), ['training', 'landscape'])}.")

@@ -1,0 +1,1 @@
+"""Landscapes from one command: networks trained or loaded, measured along surfaces, drawn."""

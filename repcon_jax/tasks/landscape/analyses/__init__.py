@@ -1,0 +1,1 @@
+"""One file per analysis; the registry imports them all."""

@@ -1,0 +1,120 @@
+"""How curved the loss is at networks, and how asymmetric the valleys between them are."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.landscape.curvature import hessian_trace, leading_eigenpairs
+from repcon_jax.landscape.fisher import fisher_trace
+from repcon_jax.landscape.paths import linear_path
+from repcon_jax.landscape.sharpness import sharpness
+from repcon_jax.landscape.slopes import one_sided_slopes, valley_asymmetry
+from repcon_jax.random import stream
+from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
+from repcon_jax.tasks.landscape.bench import Bench
+from repcon_jax.tasks.landscape.losses import loss_of, state_of, training_batches
+from repcon_jax.tasks.landscape.networks import Network
+
+
+@ANALYSES.register("curvature")
+def curvature(
+    *,
+    points: tuple[tuple[str, str], ...],
+    loss: str = "kl_divergence",
+    eigenvalues: int = 5,
+    iterations: int = 30,
+    trace_samples: int = 20,
+    fisher_examples: int = 256,
+    radius: float = 0.05,
+    relative_radius: float = 0.5,
+    lines: tuple[tuple[str, str], ...] = (),
+    reach: float = 1.0,
+    num_points: int = 21,
+) -> Analysis:
+    """Measures leading Hessian eigenvalues, traces, sharpness, and one-sided slopes along lines.
+
+    Args:
+        points: pairs of (name in the figure, reference of the network).
+        loss: a metric that has a number for every example.
+        eigenvalues: how many, the largest in magnitude.
+        iterations: of Lanczos.
+        trace_samples: random vectors of Hutchinson's estimate.
+        fisher_examples: training images for the trace of the Fisher information, one sampled output each; 0 for none.
+        radius: of sharpness, a Euclidean distance.
+        relative_radius: of filter-wise sharpness, where a filter's perturbation is measured in norms of the filter.
+        lines: pairs of names; the loss is measured from the first network towards the second and as far the other
+            way. Slopes and asymmetry are those of its square root, which has a corner where a divergence is zero.
+        reach: how far, in distances between the two.
+        num_points: on each side.
+
+    Sources: Ghorbani et al., arXiv 1901.10159; Foret et al., arXiv 2010.01412; He et al., arXiv 1902.00744.
+    """
+    check_range("analysis.iterations", iterations, max(1, eigenvalues))
+    check_range("analysis.trace_samples", trace_samples, 2)
+    check_range("analysis.num_points", num_points, 2)
+    for name in {name for line in lines for name in line} - {name for name, _ in points}:
+        raise ConfigError(f"analysis.lines names {name!r}, which is none of analysis.points; name one of them.")
+
+    def at_point(bench: Bench, network: Network) -> dict[str, Any]:
+        state = state_of(bench, network)
+        value = loss_of(bench, loss, state)
+        key, params = bench.key, network.params
+        pairs = jax.jit(
+            lambda p: leading_eigenpairs(value, p, stream(key, "lanczos"), count=eigenvalues, iterations=iterations)
+        )(params)
+        trace = jax.jit(lambda p: hessian_trace(value, p, stream(key, "trace"), trace_samples))(params)
+        sharp = jax.jit(
+            lambda p: {
+                "uniform": sharpness(value, p, radius, key=stream(key, "sharpness")),
+                "filter": sharpness(value, p, relative_radius, scale="filter", key=stream(key, "sharpness")),
+            }
+        )(params)
+        return {
+            "loss": float(jax.jit(value)(params)),
+            "eigenvalues": np.asarray(pairs.values).tolist(),
+            "residuals": np.asarray(pairs.residuals).tolist(),
+            "trace": {"mean": float(trace.mean), "standard_error": float(trace.standard_error)},
+            "fisher_trace": _fisher(bench, network, state) if fisher_examples else None,
+            "sharpness": {name: float(found) for name, found in sharp.items()},
+        }
+
+    def _fisher(bench: Bench, network: Network, state: Any) -> float:
+        images = training_batches(bench)[0]
+        images = images.reshape(-1, *images.shape[2:])[:fisher_examples]
+
+        def logits(params: Any, inputs: jax.Array) -> jax.Array:
+            return bench.model.apply(params, state, inputs, False)[0].logits
+
+        key = stream(bench.key, "fisher")
+        return float(jax.jit(lambda p: fisher_trace(logits, p, images, key, batch_size=1).mean)(network.params))
+
+    def along_line(bench: Bench, first: Network, second: Network) -> dict[str, Any]:
+        value = loss_of(bench, loss, state_of(bench, first))
+        path = linear_path(first.params, second.params)
+        t = jnp.linspace(-reach, reach, 2 * num_points - 1).at[num_points - 1].set(0.0)
+        values = np.asarray(jax.jit(lambda path, t: jax.lax.map(lambda at: value(path(at)), t))(path, t))
+        roots = jnp.sqrt(jnp.maximum(values, 0.0))
+        slopes = one_sided_slopes(roots, t)
+        return {
+            "t": np.asarray(t).tolist(),
+            "values": values.tolist(),
+            "slopes": [float(slopes.left), float(slopes.right)],
+            "asymmetry": float(valley_asymmetry(roots, t)),
+        }
+
+    def measure(bench: Bench) -> dict[str, Any]:
+        networks = {name: bench.networks[reference] for name, reference in points}
+        with jax.default_matmul_precision("highest"):
+            return {
+                "kind": "curvature",
+                "title": bench.config.title,
+                "batch_norm": bench.batch_norm,
+                "loss": loss,
+                "points": {name: at_point(bench, network) for name, network in networks.items()},
+                "lines": {f"{a} -> {b}": along_line(bench, networks[a], networks[b]) for a, b in lines},
+            }
+
+    return Analysis(tuple(reference for _, reference in points), measure)

@@ -1,0 +1,141 @@
+"""Paths between runs from one start, their barriers, and the instability of training from that start."""
+
+import itertools
+import re
+from typing import Any, Literal
+
+import numpy as np
+
+from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.landscape.alignment import apply_permutation, match_weights, permutation_spec
+from repcon_jax.landscape.barriers import barrier, barrier_over_mean, instability
+from repcon_jax.landscape.paths import PATHS, Path
+from repcon_jax.random import stream
+from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
+from repcon_jax.tasks.landscape.bench import Bench
+from repcon_jax.tasks.landscape.networks import Network, config_of
+from repcon_jax.tasks.landscape.surfaces import on_path, states_for
+
+
+@ANALYSES.register("paths")
+def paths(
+    *,
+    groups: dict[str, tuple[str, ...]],
+    kind: Literal["linear", "spherical"] = "linear",
+    num_points: int = 21,
+    align: bool = False,
+) -> Analysis:
+    """Measures the paths between networks, group by group.
+
+    Args:
+        groups: references by the name of what the networks share, such as their start. Within a group, pairs are
+            formed of all members that one ``RUN/*/STEP`` stands for, and of all references without a star.
+        kind: of the path.
+        num_points: on each path, ends included.
+        align: whether the second network's units are first permuted to match the first's, so that barriers are those
+            modulo permutation.
+
+    Source: Frankle et al., arXiv 1912.05671, section 2; Random Teachers are Good Teachers (arXiv 2302.12091), figure 9.
+    """
+    check_range("analysis.num_points", num_points, 2)
+
+    def measure(bench: Bench) -> dict[str, Any]:
+        found = {name: _pairs(name, references, bench) for name, references in groups.items()}
+        measured = {
+            name: [_measure_pair(bench, pair, kind, num_points, align) for pair in pairs]
+            for name, pairs in found.items()
+        }
+        return path_results(bench, measured, num_points, kind, align)
+
+    return Analysis(tuple(itertools.chain(*groups.values())), measure)
+
+
+def path_results(
+    bench: Bench, groups: dict[str, list[dict[str, Any]]], num_points: int, kind: str, aligned: bool
+) -> dict[str, Any]:
+    """The results of paths, as figures read them.
+
+    Args:
+        bench: says how they were measured.
+        groups: for each group what ``along`` returned for every path.
+        num_points: on each path.
+        kind: of the paths.
+        aligned: whether networks were permuted first.
+    """
+    return {
+        "kind": "paths",
+        "title": bench.config.title,
+        "batch_norm": bench.batch_norm,
+        "path": kind,
+        "aligned": aligned,
+        "t": np.linspace(0, 1, num_points).tolist(),
+        "groups": {name: {"pairs": pairs, "instability": _instability(pairs)} for name, pairs in groups.items()},
+    }
+
+
+def along(bench: Bench, path: Path, networks: list[Network], num_points: int, kind: str) -> dict[str, Any]:
+    """Every metric along a path, and the barriers.
+
+    Args:
+        bench: measures.
+        path: through the networks.
+        networks: its points, as they were loaded.
+        num_points: on the path, ends included.
+        kind: of the path, part of the name under which values are kept.
+    """
+    ends = [networks[0].name, networks[-1].name]
+    name = re.sub(r"[^\w.+-]", "_", f"{kind}__{'__'.join(network.name for network in networks)}")
+    about = {"networks": [n.digest for n in networks], "path": kind, "batch_norm": bench.config.batch_norm}
+    surface = path, states_for(bench.config.batch_norm, [network.model_state for network in networks])
+    values = bench.values(name, about, on_path, surface, np.linspace(0, 1, num_points)[:, None])
+    return {
+        "ends": ends,
+        "values": {metric: column.tolist() for metric, column in values.items()},
+        "barrier": {
+            metric: {"over_line": float(barrier(column)), "over_mean": float(barrier_over_mean(column))}
+            for metric, column in values.items()
+        },
+    }
+
+
+def _pairs(group: str, references: tuple[str, ...], bench: Bench) -> list[tuple[Network, Network]]:
+    """Pairs within each star, and among the references without one."""
+    expanded = [bench.expanded(reference) for reference in references]
+    single = [found[0] for found in expanded if len(found) == 1]
+    sets = [found for found in expanded if len(found) > 1] + [single]
+    pairs = [pair for found in sets for pair in itertools.combinations(found, 2)]
+    if not pairs:
+        raise ConfigError(
+            f"analysis.groups has {group!r} with a single network, which has no path to another; name at least two."
+        )
+    return [(bench.networks[first], bench.networks[second]) for first, second in pairs]
+
+
+def _measure_pair(
+    bench: Bench, pair: tuple[Network, Network], kind: str, num_points: int, align: bool
+) -> dict[str, Any]:
+    first, second = pair
+    if align:
+        second = _aligned(bench, first, second)
+    return along(
+        bench,
+        PATHS[kind]([first.params, second.params]),
+        [first, second],
+        num_points,
+        f"aligned_{kind}" if align else kind,
+    )
+
+
+def _aligned(bench: Bench, first: Network, second: Network) -> Network:
+    """The second network with its units in the order of the first one's."""
+    run = config_of(first.name, bench.config)
+    names = run.encoder.name, run.head.name
+    spec = permutation_spec(*names, first.params, first.model_state, run.encoder.options)
+    found, _ = match_weights(spec, first.params, second.params, stream(bench.key, "alignment"))
+    params, model_state = (apply_permutation(spec, found, tree) for tree in (second.params, second.model_state))
+    return second._replace(params=params, model_state=model_state)
+
+
+def _instability(pairs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    table = {metric: np.array([pair["values"][metric] for pair in pairs]) for metric in pairs[0]["values"]}
+    return {m: {name: float(v) for name, v in instability(values).items()} for m, values in table.items()}

@@ -1,0 +1,268 @@
+"""The workbench of an analysis: networks, data, and the values of metrics along a surface."""
+
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh
+from tqdm import tqdm
+
+from repcon_jax.data import Dataset, prepare_splits, stratified_subset
+from repcon_jax.errors import ConfigError
+from repcon_jax.landscape.base import ExampleMetric, build_metric
+from repcon_jax.landscape.evaluation import (
+    Evaluation,
+    LandscapeData,
+    Locate,
+    Split,
+    calibration_batches,
+    check_needs,
+)
+from repcon_jax.models import Model
+from repcon_jax.planning import memory_limit
+from repcon_jax.problem import create_model
+from repcon_jax.random import stream
+from repcon_jax.stopping import Stopped
+from repcon_jax.tasks.landscape.base import Analysis
+from repcon_jax.tasks.landscape.config import LandscapeConfig
+from repcon_jax.tasks.landscape.networks import Network, config_of, expand, load_network
+from repcon_jax.tasks.landscape.store import PointStore
+from repcon_jax.trees import check_same_shapes
+from repcon_jax.typing import ModelState, Params, PyTree
+
+# Points between two saves on a device that evaluates them one after the other.
+_SEQUENTIAL_CHUNK = 8
+_MOST_VECTORISED = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """What an analysis works with.
+
+    Args:
+        config: of the landscape.
+        workdir: where values are kept.
+        model: encoder with head of all networks.
+        networks: by reference.
+        data: what they are measured on.
+        num_classes: of the labels; 0 without labels.
+        mesh: all devices; None for a single one.
+        say: receives lines for the user.
+        stop_requested: the signal that asked to stop, or 0.
+        programs: compiled so far, by what they were compiled for.
+    """
+
+    config: LandscapeConfig
+    workdir: pathlib.Path
+    model: Model
+    networks: dict[str, Network]
+    data: LandscapeData
+    num_classes: int
+    mesh: Mesh | None
+    say: Callable[[str], None]
+    stop_requested: Callable[[], int]
+    programs: dict[Any, tuple[int, Any]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def key(self) -> jax.Array:
+        """Of everything random in an analysis."""
+        return jax.random.key(self.config.seed)
+
+    def expanded(self, reference: str) -> list[str]:
+        """What a reference stands for, see ``repcon_jax.tasks.landscape.networks.expand``."""
+        return expand(reference, self.config)
+
+    @property
+    def batch_norm(self) -> str:
+        """What was done about batch norm statistics, for the results."""
+        has_statistics = any(jax.tree.leaves(network.model_state) for network in self.networks.values())
+        return self.config.batch_norm if has_statistics else "none in this model"
+
+    def names(self) -> list[str]:
+        """Names of all metrics in the results, such as ``train/error`` and ``knn``."""
+        found = []
+        for text in self.config.metrics:
+            is_split = isinstance(build_metric(text), ExampleMetric)
+            found += [f"{split}/{text}" for split in self.config.measured_on] if is_split else [text]
+        return found
+
+    def values(
+        self, name: str, about: dict[str, Any], locate: Locate, surface: PyTree, coordinates: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Every metric at every coordinate, {name: [points]}; what an earlier start measured is read.
+
+        Args:
+            name: of the file in which the values are kept.
+            about: what the surface depends on, as JSON values.
+            locate, surface: see ``Evaluation``.
+            coordinates: [points, dimensions].
+        Raises:
+            Stopped: the run was asked to stop; what was measured is kept.
+        """
+        about = {**about, "reference": self.config.reference and self.networks[self.config.reference].digest}
+        store = PointStore(self.workdir / "values" / f"{name}.jsonl", about)
+        missing = store.missing(coordinates, self.names())
+        if len(missing):
+            kind = locate, jax.tree.structure(surface), len(missing)
+            if kind not in self.programs:
+                self.programs[kind] = self._program(locate, surface, coordinates.shape[1], len(missing))
+            chunk, program = self.programs[kind]
+            self._measure(name, store, chunk, program, surface, missing)
+        return store.values(coordinates, self.names())
+
+    def _measure(
+        self, name: str, store: PointStore, chunk: int, program: Any, surface: PyTree, coordinates: np.ndarray
+    ) -> None:
+        with tqdm(total=len(coordinates), desc=name, unit="point", dynamic_ncols=True) as bar:
+            for begin in range(0, len(coordinates), chunk):
+                if number := self.stop_requested():
+                    raise Stopped(number)
+                part = coordinates[begin : begin + chunk]
+                filled = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
+                found = program(surface, self.data, jnp.asarray(filled, jnp.float32))
+                store.add(part, {metric: np.asarray(column)[: len(part)] for metric, column in found.items()})
+                bar.update(len(part))
+
+    def _program(self, locate: Locate, surface: PyTree, dimensions: int, count: int) -> tuple[int, Any]:
+        """Points of a call, and the compiled program."""
+        devices = 1 if self.mesh is None else self.mesh.size
+        most = -(-count // devices)
+        if self._is_sequential():
+            chunk = devices * min(_SEQUENTIAL_CHUNK, most)
+            return chunk, _compiled(self._evaluation(locate, 1), surface, self.data, (chunk, dimensions))
+        vectorised = min(_MOST_VECTORISED, most)
+        limit = memory_limit(self.config.mesh)
+        while True:
+            shape = (devices * vectorised, dimensions)
+            program = _compiled(self._evaluation(locate, vectorised), surface, self.data, shape)
+            need = _bytes(program)
+            if limit is None or need <= limit or vectorised == 1:
+                break
+            vectorised = max(1, min(vectorised - 1, int(vectorised * limit / need)))
+        if vectorised < min(_MOST_VECTORISED, most):
+            self.say(
+                f"{count} points do not fit into memory at once ({need / 1e9:.1f} GB of a device for {vectorised}): "
+                f"measured in chunks of {devices * vectorised}."
+            )
+        return devices * vectorised, program
+
+    def _is_sequential(self) -> bool:
+        chosen = self.config.mesh.members
+        return jax.default_backend() == "cpu" if chosen == "auto" else chosen == "sequential"
+
+    def _evaluation(self, locate: Locate, vectorised: int) -> Evaluation:
+        return Evaluation(
+            model=self.model,
+            locate=locate,
+            metrics=tuple((text, build_metric(text)) for text in self.config.metrics),
+            batch_norm=self.config.batch_norm,
+            num_classes=self.num_classes,
+            batch_size=self.config.batch_size,
+            measured_on=self.config.measured_on,
+            vectorised=vectorised,
+            mesh=self.mesh,
+        )
+
+
+def build_bench(
+    config: LandscapeConfig,
+    workdir: pathlib.Path,
+    analysis: Analysis,
+    say: Callable[[str], None],
+    stop_requested: Callable[[], int],
+) -> Bench:
+    """Loads networks and data.
+
+    Args:
+        config: of the landscape.
+        workdir: its work directory, whose runs are trained.
+        analysis: names the networks.
+        say, stop_requested: see ``Bench``.
+    Raises:
+        UserError: a checkpoint is missing, networks differ in shape, or a metric needs labels or a reference that are
+            not there.
+    """
+    references = all_references(analysis, config)
+    run = config_of(references[0], config)
+    splits = prepare_splits(run.data)
+    _, model = create_model(run, splits)
+    example = jax.ShapeDtypeStruct((1, *splits.train.images.shape[1:]), jnp.float32)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), example)
+    networks = {name: _fitted(load_network(name, workdir, config), shapes) for name in references}
+    for name in analysis.curves:
+        networks[name] = _fitted(load_network(name, workdir, config), shapes, is_curve=True)
+    train = _part(splits.train, config.train_examples, config.seed)
+    parts = {"train": train}
+    if splits.test is not None:
+        parts["test"] = _part(splits.test, config.test_examples, config.seed)
+    if missing := set(config.measured_on) - parts.keys():
+        raise ConfigError(f"measured_on is {config.measured_on} but the data has no part {missing}; drop it.")
+    reference = networks[config.reference] if config.reference else None
+    key = jax.random.key(config.seed)
+    data = LandscapeData(
+        splits={name: _on_device(part) for name, part in parts.items()},
+        calibration=calibration_batches(
+            splits.train.images, config.recalibration_examples, config.batch_size, stream(key, "calibration")
+        ),
+        mean=jnp.asarray(splits.mean),
+        std=jnp.asarray(splits.std),
+        reference=reference and (reference.params, reference.model_state),
+        key=stream(key, "probe"),
+    )
+    check_needs(tuple((text, build_metric(text)) for text in config.metrics), data)
+    mesh = None
+    if len(jax.devices()) > 1:
+        mesh = jax.make_mesh((len(jax.devices()),), ("points",), (AxisType.Auto,))
+    return Bench(config, workdir, model, networks, data, splits.train.num_classes, mesh, say, stop_requested)
+
+
+def all_references(analysis: Analysis, config: LandscapeConfig) -> list[str]:
+    """The references of all networks but the curves, each once, with stars written out.
+
+    Raises:
+        ConfigError: one names what does not exist.
+    """
+    given = [*analysis.networks, *([config.reference] if config.reference else [])]
+    return list(dict.fromkeys(itertools.chain.from_iterable(expand(reference, config) for reference in given)))
+
+
+def _fitted(network: Network, shapes: tuple[Params, ModelState], is_curve: bool = False) -> Network:
+    """The network in the structure of the model, since a checkpoint keeps no empty subtrees."""
+    model = f"the model of {network.name}"
+    params = jax.tree.map(lambda leaf: leaf[0], network.params) if is_curve else network.params
+    for shape, tree in zip(shapes, (params, network.model_state), strict=True):
+        check_same_shapes({model: shape, network.name: tree})
+    params, model_state = (
+        jax.tree.unflatten(jax.tree.structure(shape), map(jnp.asarray, jax.tree.leaves(tree)))
+        for shape, tree in zip(shapes, (network.params, network.model_state), strict=True)
+    )
+    return network._replace(params=params, model_state=model_state)
+
+
+def _compiled(evaluation: Evaluation, surface: PyTree, data: LandscapeData, shape: tuple[int, int]) -> Any:
+    coordinates = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return jax.jit(evaluation.evaluate).lower(surface, data, coordinates).compile()
+
+
+def _bytes(program: Any) -> int:
+    found = program.memory_analysis()
+    return found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+
+
+def _part(dataset: Dataset, examples: int | None, seed: int) -> Dataset:
+    if examples is None or examples >= len(dataset):
+        return dataset
+    if dataset.labels is None:
+        chosen = np.random.default_rng(seed).permutation(len(dataset))[:examples]
+        return dataset.take(np.sort(chosen).astype(np.int32))
+    return stratified_subset(dataset, examples, seed)
+
+
+def _on_device(part: Dataset) -> Split:
+    labels = None if part.labels is None else jnp.asarray(part.labels, jnp.int32)
+    return Split(jnp.asarray(part.images), labels)

@@ -1,0 +1,117 @@
+"""The config of a landscape: which networks, along what, measured how."""
+
+import dataclasses
+import graphlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from repcon_jax.config import ExperimentConfig, parse_config, plain_config, with_options
+from repcon_jax.errors import ConfigError, check_range, did_you_mean
+from repcon_jax.landscape.base import build_metric
+from repcon_jax.landscape.evaluation import BatchNorm
+from repcon_jax.schema import Choice, to_dataclass, to_dict
+from repcon_jax.tasks.landscape.base import ANALYSES
+from repcon_jax.training.mesh import MeshConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class LandscapeConfig:
+    """One landscape, complete.
+
+    Args:
+        title: one line for the report.
+        analysis: what is measured, see ``repcon_jax.tasks.landscape.base.ANALYSES``.
+        metrics: measured at every point: names from ``repcon_jax.landscape.base.METRICS`` or of probes, with options
+            where they differ from the defaults.
+        task: tells this config from others.
+        runs: configs of the runs that are trained first, by name. A text ``{runs}/NAME/MEMBER/STEP`` in the options of
+            an objective stands for a checkpoint of another one, which is then trained before.
+        reference: the network with which outputs are compared; None for none.
+        measured_on: parts of the data on which losses are measured.
+        train_examples, test_examples: examples of each part, classes in proportion; None for all. Probes are fitted
+            on the former and scored on the latter.
+        batch_norm: running statistics at a point: ``recalibrated``, measured there on training images;
+            ``interpolated``, those of the networks weighted as their parameters; ``first``, those of the first network.
+        recalibration_examples: images that recalibration sees.
+        batch_size: images at once.
+        seed: of the choice of examples, of probes and of random directions.
+        mesh: all devices share the points; only ``memory_gb`` and ``members`` count, see ``MeshConfig``.
+    """
+
+    title: str
+    analysis: Choice
+    metrics: tuple[str, ...]
+    task: Literal["landscape"] = "landscape"
+    runs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    reference: str | None = None
+    measured_on: tuple[Literal["train", "test"], ...] = ("train",)
+    train_examples: int | None = None
+    test_examples: int | None = None
+    batch_norm: BatchNorm = "recalibrated"
+    recalibration_examples: int = 2048
+    batch_size: int = 256
+    seed: int = 0
+    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+
+    def __post_init__(self) -> None:
+        """Checks ranges, metrics, runs and the analysis, without data."""
+        check_range("batch_size", self.batch_size, 1)
+        check_range("recalibration_examples", self.recalibration_examples, 1)
+        check_range("seed", self.seed, 0, 2**31 - 1)
+        for name in ("train_examples", "test_examples"):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), 2)
+        for text in self.metrics:
+            build_metric(text)
+        for name in self.runs:
+            self.run(name)
+        self.order()
+        ANALYSES.build(self.analysis.name, **self.analysis.options)
+
+    def run(self, name: str) -> ExperimentConfig:
+        """The config of one of the runs.
+
+        Raises:
+            ConfigError: it is wrong; the message begins with the run's name.
+        """
+        try:
+            return parse_config(self.runs[name])
+        except ConfigError as error:
+            raise ConfigError(f"runs.{name}: {error}") from error
+
+    def order(self) -> list[str]:
+        """Names of the runs, each after those from whose checkpoints it starts.
+
+        Raises:
+            ConfigError: one starts from a run that does not exist, or they start from each other.
+        """
+        needs = {name: _starts(self.run(name)) for name in self.runs}
+        for name, others in needs.items():
+            for other in others - needs.keys():
+                raise ConfigError(f"runs.{name} starts from the run {other!r}; {did_you_mean(other, self.runs)}.")
+        try:
+            return list(graphlib.TopologicalSorter(needs).static_order())
+        except graphlib.CycleError as error:
+            raise ConfigError(f"runs start from each other: {', '.join(error.args[1])}; break the circle.") from error
+
+
+def _starts(run: ExperimentConfig) -> set[str]:
+    """The runs that a run starts from."""
+    texts = [value for value in run.objective.options.values() if isinstance(value, str)]
+    return {text.split("/")[1] for text in texts if text.startswith("{runs}/")}
+
+
+def parse_landscape(values: Mapping[str, Any]) -> LandscapeConfig:
+    """The frozen config from nested plain values.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type or a value out of range.
+    """
+    return to_dataclass(LandscapeConfig, values)
+
+
+def plain_landscape(config: LandscapeConfig) -> dict[str, Any]:
+    """Nested dicts, tuples and scalars, with every option of the analysis and every field of the runs."""
+    analysis = with_options(ANALYSES, config.analysis.name, **config.analysis.options)
+    runs = {name: plain_config(config.run(name)) for name in config.runs}
+    return to_dict(dataclasses.replace(config, analysis=analysis, runs=runs))

@@ -1,0 +1,64 @@
+"""A metric as a differentiable loss of the parameters, for curvature."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from repcon_jax.data import normalise, to_float
+from repcon_jax.errors import ConfigError
+from repcon_jax.landscape.base import ExampleMetric, build_metric
+from repcon_jax.landscape.curvature import batched
+from repcon_jax.landscape.evaluation import check_needs
+from repcon_jax.landscape.recalibration import recalibrate
+from repcon_jax.tasks.landscape.bench import Bench
+from repcon_jax.tasks.landscape.networks import Network
+from repcon_jax.typing import ModelState, Params, PyTree
+
+Loss = Callable[[Params], Float[Array, ""]]
+
+
+def loss_of(bench: Bench, text: str, model_state: ModelState) -> Loss:
+    """The mean of a metric over the training part in full batches, as a function of the parameters.
+
+    Args:
+        bench: gives data and reference.
+        text: the metric, one that has a number for every example.
+        model_state: batch norm statistics, held fixed.
+    Raises:
+        ConfigError: the metric is of another kind, or needs what is not there.
+    """
+    metric = build_metric(text)
+    if not isinstance(metric, ExampleMetric) or text == "error":
+        raise ConfigError(f"analysis.loss is {text!r} but must be smooth, such as kl_divergence or supervised_loss.")
+    check_needs(((text, metric),), bench.data)
+
+    def on_batch(params: Params, batch: PyTree) -> Float[Array, ""]:
+        images, labels = batch
+        outputs = bench.model.apply(params, model_state, images, False)[0]
+        reference = bench.model.apply(*bench.data.reference, images, False)[0] if bench.data.reference else None
+        return jnp.mean(metric.values(reference, outputs, labels))
+
+    return batched(on_batch, training_batches(bench))
+
+
+def training_batches(bench: Bench) -> PyTree:
+    """Normalised images [batches, batch, ...] and labels [batches, batch] or None; an incomplete batch is left out."""
+    split, data = bench.data.splits["train"], bench.data
+    size = min(bench.config.batch_size, split.images.shape[0])
+    count = split.images.shape[0] // size
+
+    def cut(array: Array) -> Array:
+        return array[: count * size].reshape(count, size, *array.shape[1:])
+
+    images = normalise(to_float(cut(split.images)), data.mean, data.std)
+    return images, None if split.labels is None else cut(split.labels)
+
+
+def state_of(bench: Bench, network: Network) -> ModelState:
+    """The batch norm statistics with which a network is measured, as the config says."""
+    if bench.config.batch_norm != "recalibrated":
+        return network.model_state
+    images = normalise(to_float(bench.data.calibration), bench.data.mean, bench.data.std)
+    return jax.jit(recalibrate, static_argnums=0)(bench.model.apply, network.params, network.model_state, images)

@@ -1,0 +1,83 @@
+"""A landscape from config to report: its runs trained, its networks measured, its figures drawn."""
+
+import contextlib
+import pathlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from repcon_jax.config import parse_config
+from repcon_jax.errors import ConfigError, UserError
+from repcon_jax.experiment import run_experiment
+from repcon_jax.figures.landscapes import write_landscape_figures, write_landscape_report
+from repcon_jax.files import read_json, write_json
+from repcon_jax.stopping import stop_requests
+from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
+from repcon_jax.tasks.landscape.bench import all_references, build_bench
+from repcon_jax.tasks.landscape.config import LandscapeConfig, parse_landscape, plain_landscape
+from repcon_jax.tasks.landscape.networks import expand, resolve_starts
+from repcon_jax.workdir import check_config, locked, open_workdir, record_end, record_start
+
+# Values are kept point by point, so a later start may ask for other points of the same surface.
+_MAY_DIFFER = tuple(f"analysis.{name}" for name in ("resolution", "extent", "margin", "crops", "zooms", "num_points"))
+
+
+def run_landscape(config: LandscapeConfig, workdir: pathlib.Path, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Trains what must be trained, measures and draws; goes on where an earlier start was stopped.
+
+    In the same work directory the points may be changed (extent, resolution, crops): what is known is read.
+
+    Args:
+        config: what to measure.
+        workdir: where everything is written.
+        say: receives lines for the user.
+    Returns:
+        The contents of ``results.json``.
+    Raises:
+        UserError: config, data, checkpoints or work directory are wrong.
+        Stopped: the user or the system asked to stop; the same command goes on.
+    """
+    plain = plain_landscape(config)
+    check_config(workdir, plain, _complete, _MAY_DIFFER)
+    analysis = ANALYSES.build(config.analysis.name, **config.analysis.options)
+    _check_references(config, analysis)
+    done = workdir / "results.json"
+    if done.exists() and (workdir / "report.md").exists() and _unchanged(workdir, plain):
+        say(f"This landscape is complete: see {workdir / 'report.md'}.")
+        return read_json(done, "kind")
+    open_workdir(workdir, plain, replace=True)
+    with locked(workdir), contextlib.ExitStack() as stack:
+        began = time.monotonic()
+        record_start(workdir)
+        for name in config.order():
+            resolved = resolve_starts(dict(config.runs[name]), workdir)
+            run_experiment(parse_config(resolved), workdir / "runs" / name, say)
+        stop_requested = stack.enter_context(stop_requests())
+        results = analysis.measure(build_bench(config, workdir, analysis, say, stop_requested))
+        write_landscape_figures(workdir / "figures", results)
+        write_landscape_report(workdir, results)
+        write_json(done, results)
+        record_end(workdir, time.monotonic() - began)
+    return results
+
+
+def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    return plain_landscape(parse_landscape(values))
+
+
+def _unchanged(workdir: pathlib.Path, plain: Mapping[str, Any]) -> bool:
+    try:
+        check_config(workdir, plain, _complete)
+    except UserError:
+        return False
+    return True
+
+
+def _check_references(config: LandscapeConfig, analysis: Analysis) -> None:
+    """Finds wrong names before anything is trained."""
+    if not all_references(analysis, config):
+        raise ConfigError("analysis names no network; give references such as 'RUN/seed_0/end'.")
+    for reference in analysis.curves:
+        expand(reference, config)
+    if config.reference and len(expand(config.reference, config)) > 1:
+        raise ConfigError(f"reference is {config.reference!r} but must be a single network; name a member.")

@@ -1,0 +1,79 @@
+"""The values measured so far along one surface, on disk: a line a point, so that a kill costs one chunk."""
+
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from repcon_jax.errors import CheckpointError
+
+At = tuple[float, ...]
+
+
+class PointStore:
+    """Metrics by coordinate, in a file that only grows.
+
+    Args:
+        file: JSON lines; the first says what surface it is.
+        about: what must be the same for values to be reused, such as digests of the networks.
+    Raises:
+        CheckpointError: the file holds the values of another surface.
+    """
+
+    def __init__(self, file: pathlib.Path, about: dict[str, Any]) -> None:
+        """Reads what is there; a last line that a kill cut short is dropped."""
+        self._file = file
+        self._known: dict[At, dict[str, float]] = {}
+        lines = [line for line in map(_parse, file.read_text().splitlines()) if line] if file.exists() else []
+        if lines and lines[0].get("about") != json.loads(json.dumps(about)):
+            raise CheckpointError(
+                f"{file} holds values of other networks or another surface; move it away or use another work directory."
+            )
+        for line in lines[1:]:
+            self._known.setdefault(tuple(line["at"]), {}).update(line["values"])
+        if not lines:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._append([{"about": about}])
+
+    def missing(self, coordinates: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """Those of the coordinates [points, dimensions] at which a metric is not known yet."""
+        known = [set(names) <= self._known.get(at, {}).keys() for at in _keys(coordinates)]
+        return coordinates[~np.array(known, bool)]
+
+    def add(self, coordinates: np.ndarray, values: dict[str, np.ndarray]) -> None:
+        """Writes metrics {name: [points]} at coordinates [points, dimensions]."""
+        lines = []
+        for i, at in enumerate(_keys(coordinates)):
+            found = {name: float(column[i]) for name, column in values.items()}
+            self._known.setdefault(at, {}).update(found)
+            lines.append({"at": at, "values": found})
+        self._append(lines)
+
+    def values(self, coordinates: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Metrics {name: [points]} at coordinates that are all known."""
+        rows = [self._known[at] for at in _keys(coordinates)]
+        return {name: np.array([row[name] for row in rows]) for name in names}
+
+    def _append(self, lines: list[dict[str, Any]]) -> None:
+        # A line that was cut short must not swallow the next one.
+        text = self._file.read_text() if self._file.exists() else ""
+        start = "\n" if text and not text.endswith("\n") else ""
+        with self._file.open("a") as file:
+            file.write(start + "".join(json.dumps(line) + "\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _keys(coordinates: np.ndarray) -> list[At]:
+    """Coordinates as float32 sees them, which is how they are evaluated."""
+    return [tuple(float(x) for x in row) for row in np.asarray(coordinates, np.float32)]
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
