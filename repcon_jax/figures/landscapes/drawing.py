@@ -16,6 +16,8 @@ from repcon_jax.figures.landscapes.words import describe, title_of
 MARKERS = ("o", "s", "^", "D", "P", "v")
 # White inside and black outside, a marker shows on every colour.
 MARKER_STYLE = {"markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 1.4, "linestyle": "none"}
+# A legend with the names of three points fits.
+_NARROWEST = 4.8
 AXIS_NAMES = {"raw": "coordinate", "orthonormal": "distance", "orthonormal_rms": "RMS change per parameter"}
 
 
@@ -33,7 +35,7 @@ def panel_grid(
     widths = range(min(count, most), 0 if count <= most else most // 2, -1)
     columns = min(widths, key=lambda width: (-count % width, -width))
     rows = math.ceil(count / columns)
-    shape = {"figsize": (columns * size[0], rows * size[1] + 1.0)}
+    shape = {"figsize": (max(columns * size[0], _NARROWEST), rows * size[1] + 1.0)}
     figure, panels = plt.subplots(rows, columns, squeeze=False, layout="constrained", **shape, **shared)
     for panel in panels.flat[count:]:
         panel.remove()
@@ -72,7 +74,7 @@ def width_over_height(results: dict[str, Any], x: Any, y: Any) -> float:
     """
     if results["basis"] == "raw":
         return 1.0
-    return float(np.clip(np.ptp(x) / np.ptp(y), 0.5, 2.0))
+    return float(np.clip(np.ptp(x) / np.ptp(y), 0.4, 3.0))
 
 
 def save(figure: plt.Figure, path: pathlib.Path) -> pathlib.Path:

@@ -1,6 +1,7 @@
 """Planes from above: one picture a grid, one panel a metric, with contours of the norm and the marked points."""
 
 import pathlib
+import textwrap
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -19,7 +20,7 @@ from repcon_jax.figures.landscapes.overlays import draw_crops, draw_norm, draw_p
 from repcon_jax.figures.landscapes.scales import is_norm, limits, numbers, scale_of
 from repcon_jax.figures.landscapes.words import slug
 
-_HEIGHT = 3.2
+_SIDE = 3.2
 
 
 def write_planes(folder: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:
@@ -48,10 +49,12 @@ def plane_figure(results: dict[str, Any], grid: dict[str, Any]) -> plt.Figure:
     x, y = (cell_edges(np.array(grid[name], np.float64)) for name in "xy")
     metrics = [metric for metric in grid["values"] if not is_norm(metric)]
     equal = results["basis"] != "raw"
-    size = (_HEIGHT * width_over_height(results, x, y) + 0.85, _HEIGHT + 0.3)
+    ratio = width_over_height(results, x, y)
+    size = (_SIDE * ratio**0.5 + 0.9, _SIDE * ratio**-0.5 + 0.45)
     figure, panels = panel_grid(len(metrics), size, sharex=True, sharey=True)
     for panel, metric in zip(panels, metrics, strict=True):
-        _draw_cells(figure, panel, (x, y), grid["values"][metric], metric)
+        _draw_cells(panel, (x, y), grid["values"][metric], metric)
+        panel.set_title(textwrap.fill(scale_of(metric).label, int(13 * size[0])), fontsize=9)
         draw_norm(panel, grid)
         draw_crops(panel, results, grid)
         panel.set(xlim=x[[0, -1]], ylim=y[[0, -1]])
@@ -77,9 +80,7 @@ def cell_edges(centres: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
 
 
-def _draw_cells(
-    figure: plt.Figure, panel: plt.Axes, edges: tuple[np.ndarray, np.ndarray], values: list[Any], metric: str
-) -> None:
+def _draw_cells(panel: plt.Axes, edges: tuple[np.ndarray, np.ndarray], values: list[Any], metric: str) -> None:
     scale = scale_of(metric)
     shown = numbers(values, scale.factor)
     low, high = limits(shown, scale.logarithmic)
@@ -89,10 +90,10 @@ def _draw_cells(
     norm = (colors.LogNorm if scale.logarithmic else colors.Normalize)(low, high)
     # A logarithm has no colour for the exact zero of a divergence at its reference; the bar's arrow says there is one.
     image = panel.pcolormesh(*edges, np.maximum(shown, low), norm=norm, cmap=scale.colours, rasterized=True)
-    bar = figure.colorbar(image, ax=panel, extend=extend, pad=0.02)
+    # Part of the panel, so that it stays as high as the panel whatever its aspect.
+    bar = panel.figure.colorbar(image, cax=panel.inset_axes((1.03, 0, 0.05, 1)), extend=extend)
     bar.ax.tick_params(labelsize=7)
     panel.set_facecolor("0.75")
-    panel.set_title(scale.label, fontsize=9)
     panel.xaxis.set_major_locator(ticker.MaxNLocator(5))
 
 
