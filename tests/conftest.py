@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Compiles without optimising, neither evaluates on the test set nor draws, and has two residual stages of one block."""
+    """Compiles without optimising, neither evaluates on the test set nor draws, has two residual stages of a block."""
     from smoke import without_test_images
 
     from repcon_jax import experiment, problem

@@ -11,13 +11,19 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType
 
 from repcon_jax.command_line import read_arguments
+from repcon_jax.data import channel_statistics, load
+from repcon_jax.landscape.base import build_metric
+from repcon_jax.landscape.evaluation import Evaluation, LandscapeData, Split
+from repcon_jax.landscape.planes import grid, plane_through
 from repcon_jax.members import plan_groups, points_of, seeds_of
-from repcon_jax.models import ENCODERS
+from repcon_jax.models import ENCODERS, attach_head, create_encoder, create_head
 from repcon_jax.models.encoders.resnet import resnet
 from repcon_jax.probing import extract_features
 from repcon_jax.problem import build_problem
+from repcon_jax.tasks.landscape.surfaces import on_plane
 from repcon_jax.training.mesh import MeshConfig
 from repcon_jax.training.population import compile_population
 
@@ -101,7 +107,30 @@ def main() -> dict[str, float]:
             found["fraction of a sharded kernel on one device"] = kernel.addressable_shards[0].data.size / kernel.size
             host = jax.device_get(program.member(state, 0, 0))
             found["put back from the host"] = difference(program.join([[host]]), state)
+    found["points of a landscape"] = landscape()
     return found
+
+
+def landscape() -> float:
+    """Metrics of every kind at 16 points of a plane, two on each device, against one device."""
+    model = attach_head(create_encoder("mlp", widths=(8,), normalisation="batch"), create_head("linear", num_classes=3))
+    digits = load("digits", image_size=4)
+    images, labels = digits.images[:48], jnp.asarray(digits.labels[:48] % 3)
+    networks = [jax.jit(model.init)(jax.random.key(i), jnp.zeros((1, 4, 4, 1))) for i in range(3)]
+    data = LandscapeData(
+        {"train": Split(images, labels), "test": Split(images[:20], labels[:20])},
+        images.reshape(3, 16, 4, 4, 1),
+        *map(jnp.asarray, channel_statistics(digits)),
+        networks[0],
+        jax.random.key(0),
+    )
+    metrics = tuple((text, build_metric(text)) for text in ("kl_divergence", "error", "linear", "norm"))
+    surface = plane_through(*(params for params, _ in networks)), (networks[0][1],)
+    coordinates = grid((-1.0, 1.0, -1.0, 1.0), (4, 4))
+    alone = Evaluation(model, on_plane, metrics, num_classes=3, batch_size=16)
+    mesh = jax.make_mesh((8,), ("points",), (AxisType.Auto,))
+    many = dataclasses.replace(alone, mesh=mesh, vectorised=2)
+    return difference(*(jax.jit(e.evaluate)(surface, data, coordinates) for e in (alone, many)))
 
 
 if __name__ == "__main__":

@@ -8,15 +8,17 @@ from jaxtyping import Array, Float, Int
 
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.probing.base import PROBES, Details, Probe
+from repcon_jax.probing.standardisation import standardise as standardise_features
 from repcon_jax.typing import Key
 
 
 @PROBES.register("knn")
-def knn(*, neighbours: int = 20, chunk_size: int = 256) -> Probe:
+def knn(*, neighbours: int = 20, standardise: bool = False, chunk_size: int = 256) -> Probe:
     """Majority vote of the nearest training examples in Euclidean distance, every vote equal.
 
     Args:
         neighbours: k; 20 in the paper.
+        standardise: whether features are standardised first; the paper's headline numbers are not.
         chunk_size: test examples whose distances are held at once; memory is chunk_size * training examples * 4 bytes.
     Raises:
         ConfigError: k is not positive; by the probe, where there are fewer than k training examples.
@@ -39,6 +41,8 @@ def knn(*, neighbours: int = 20, chunk_size: int = 256) -> Probe:
                 f"probe.neighbours is {neighbours} but must lie in [1, {train_labels.shape[0]}], the size of the "
                 "probe's training set; take fewer neighbours or more training examples."
             )
+        if standardise:
+            train_features, test_features = standardise_features(train_features, test_features)
         predictions = predict_by_neighbours(
             train_features, train_labels, test_features, neighbours, num_classes, chunk_size
         )

@@ -89,6 +89,7 @@ def directions(
             "seed": bench.config.seed,
         }
         states = [network.model_state] * 3
-        return measure_plane(bench, plane, points, states, about, [box or (-1.0, 1.0, -1.0, 1.0), *crops], resolution)
+        boxes = [box or (-1.0, 1.0, -1.0, 1.0), *crops]
+        return measure_plane(bench, plane, points, states, about, boxes, resolution, names={})
 
     return Analysis((centre, *trajectory), measure)

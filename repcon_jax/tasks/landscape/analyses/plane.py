@@ -1,5 +1,6 @@
 """The plane through three networks: every metric on a grid, with closer views of parts of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -58,6 +59,7 @@ def plane(
             {"networks": [network.digest for network in networks], "origin": origin, "basis": basis},
             [whole, *crops, *closer],
             resolution,
+            {reference: name for name, reference in points},
         )
 
     return Analysis(tuple(reference for _, reference in points), measure)
@@ -71,6 +73,7 @@ def measure_plane(
     about: dict[str, Any],
     extents: list[Extent],
     resolution: tuple[int, int],
+    names: Mapping[str, str],
 ) -> dict[str, Any]:
     """The results of a plane, as figures read them.
 
@@ -82,6 +85,7 @@ def measure_plane(
         about: what the plane depends on.
         extents: the whole, then crops.
         resolution: points along x and y.
+        names: what networks are called in figures, by reference.
     """
     surface = (plane, states_for(bench.config.batch_norm, states))
     about = {**about, "batch_norm": bench.config.batch_norm}
@@ -95,7 +99,7 @@ def measure_plane(
         "title": bench.config.title,
         "batch_norm": bench.batch_norm,
         **{name: about[name] for name in ("origin", "basis")},
-        "reference": bench.config.reference,
+        "reference": names.get(bench.config.reference, bench.config.reference),
         "points": [
             {"name": name, "coordinates": at, "values": {m: v[i].item() for m, v in marked.items()}}
             for i, (name, at) in enumerate(points.items())
