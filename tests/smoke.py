@@ -30,6 +30,21 @@ def shrink(values):
     return values | {"batch_size": 4, "duration": "2 steps", "log_every": "1 steps", "num_seeds": 1}
 
 
+def shrink_landscape(values):
+    """The same plain config of a landscape with small runs, few examples and four points."""
+    for name, run in values["runs"].items():
+        seeds = run["num_seeds"]
+        values["runs"][name] = shrink(run) | {"num_seeds": seeds}
+        values["runs"][name]["checkpoint"]["keep"] = ("1 steps",)
+    few = {"resolution": (2, 2), "zooms": (), "num_points": 2, "iterations": 5, "trace_samples": 2}
+    few |= {"eigenvalues": 2, "fisher_examples": 2}
+    if values["analysis"].get("trajectory"):
+        few["trajectory"] = tuple(f"distil/locality_1e-10__seed_0/{step}" for step in ("start", "1", "end"))
+    values["analysis"] |= {name: value for name, value in few.items() if name in values["analysis"]}
+    sizes = {"train_examples": 40, "test_examples": 30, "batch_size": 20, "recalibration_examples": 20}
+    return values | sizes
+
+
 def without_test_images(config):
     """``prepare_splits`` without a test set, whose evaluation would be one more program to compile."""
     return dataclasses.replace(prepare_splits(config), test=None)

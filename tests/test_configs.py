@@ -6,12 +6,15 @@ import pathlib
 import runpy
 
 import pytest
-from smoke import shrink
+from smoke import shrink, shrink_landscape
 
-from repcon_jax.config import parse_config, plain_config
+from repcon_jax.config import parse_config
 from repcon_jax.data import DataConfig, load
 from repcon_jax.errors import ConfigError, DataError
 from repcon_jax.experiment import run_experiment
+from repcon_jax.tasks import task_of
+from repcon_jax.tasks.landscape.config import parse_landscape
+from repcon_jax.tasks.landscape.run import run_landscape
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -26,6 +29,10 @@ def combinations(file):
     groups = {group: list(names) for group, names in arguments_of(file).items()}
     if not groups:
         return [""]
+    if "view" in groups:  # every view with the quickest encoder, every encoder in the default view
+        views = groups.pop("view")
+        rows = zip(*(itertools.cycle(groups[name]) for name in ("data", "basis", "size")), views, strict=False)
+        return [",".join(("mlp", *row)) for row in rows] + [f"scenes,{name}" for name in groups["encoder"]]
     others = [names for group, names in groups.items() if group != "data"]
     cycled = [itertools.islice(itertools.cycle(names), max(map(len, others))) for names in others]
     return [f"{name},mlp" for name in groups["data"]] + [
@@ -39,18 +46,32 @@ def combinations(file):
 )
 def test_two_steps_of_every_documented_argument(file, arguments, tmp_path, quick):
     values = runpy.run_path(str(file))["get_config"](arguments or None).to_dict()
+    if values.get("task") == "landscape":
+        check_two_steps_of_a_landscape(values, tmp_path)
+        return
     values = shrink(values)
     if "mlp" not in arguments:  # the recipe's own augmentation is compiled where the encoder costs nothing
         values["data"] |= {name: "flip" for name in ("global_augment", "local_augment") if values["data"][name]}
     config = parse_config(values)
-    try:
-        load(config.data.name, "train", **config.data.options)
-    except DataError as error:
-        pytest.skip(f"data set {config.data.name} is not at hand: {error}")
+    skip_without(config.data)
     results = run_experiment(config, tmp_path / "run")
     assert results["steps"] == 2
     assert results["train"]["loss"]["mean"] > 0
     assert (tmp_path / "run" / "report.md").exists()
+
+
+def check_two_steps_of_a_landscape(values, tmp_path):
+    config = parse_landscape(shrink_landscape(values))
+    skip_without(next(config.run(name) for name in config.runs).data)
+    run_landscape(config, tmp_path / "run")
+    assert (tmp_path / "run" / "report.md").exists()
+
+
+def skip_without(data):
+    try:
+        load(data.name, "train", **data.options)
+    except DataError as error:
+        pytest.skip(f"data set {data.name} is not at hand: {error}")
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if arguments_of(f)], ids=lambda f: f.stem)
@@ -64,8 +85,11 @@ def test_the_docstring_names_every_argument_of_its_own_groups(file):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 def test_a_config_survives_json_and_back(file):
-    config = parse_config(runpy.run_path(str(file))["get_config"](None).to_dict())
-    assert parse_config(json.loads(json.dumps(plain_config(config)))) == config
+    values = runpy.run_path(str(file))["get_config"](None).to_dict()
+    task = task_of(values)
+    config = task.parse(values)
+    again = task.parse(json.loads(json.dumps(task.plain(config))))
+    assert task.plain(again) == task.plain(config)
 
 
 def test_a_wrong_argument_names_the_nearest():

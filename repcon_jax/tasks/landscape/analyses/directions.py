@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from repcon_jax.errors import ConfigError, check_range
@@ -80,7 +81,7 @@ def directions(
         points = {centre: [0.0, 0.0]} | {name: np.asarray(at).tolist() for name, at in way.items()}
         box = extent
         if box is None and way:
-            box = extent_around(np.array(list(points.values())), margin)
+            box = extent_around(jnp.array(list(points.values())), margin)
         about = {
             "networks": [bench.networks[name].digest for name in (centre, *trajectory)],
             "origin": "centre",

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -98,17 +99,24 @@ def along(bench: Bench, path: Path, networks: list[Network], num_points: int, ki
     }
 
 
-def _pairs(group: str, references: tuple[str, ...], bench: Bench) -> list[tuple[Network, Network]]:
-    """Pairs within each star, and among the references without one."""
-    expanded = [bench.expanded(reference) for reference in references]
+def pairs_within(expanded: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    """Pairs within the members that each star stands for, and among the references without one.
+
+    >>> pairs_within([["a/0", "a/1"], ["x"], ["y"]])
+    [('a/0', 'a/1'), ('x', 'y')]
+    """
     single = [found[0] for found in expanded if len(found) == 1]
     sets = [found for found in expanded if len(found) > 1] + [single]
-    pairs = [pair for found in sets for pair in itertools.combinations(found, 2)]
-    if not pairs:
+    return [pair for found in sets for pair in itertools.combinations(found, 2)]
+
+
+def _pairs(group: str, references: tuple[str, ...], bench: Bench) -> list[tuple[Network, Network]]:
+    names = pairs_within([bench.expanded(reference) for reference in references])
+    if not names:
         raise ConfigError(
             f"analysis.groups has {group!r} with a single network, which has no path to another; name at least two."
         )
-    return [(bench.networks[first], bench.networks[second]) for first, second in pairs]
+    return [(bench.networks[first], bench.networks[second]) for first, second in names]
 
 
 def _measure_pair(
