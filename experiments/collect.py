@@ -11,8 +11,8 @@ import re
 import shutil
 import sys
 
-from repcon_jax.figures import results_table
 from repcon_jax.files import read_json, write_atomically, write_json
+from repcon_jax.tasks import task_of
 
 
 def collect(workdir: pathlib.Path, folder: pathlib.Path, name: str) -> None:
@@ -21,10 +21,12 @@ def collect(workdir: pathlib.Path, folder: pathlib.Path, name: str) -> None:
     for kind in ("results", "figures"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     write_json(folder / "results" / f"{name}.json", record)
+    # The interactive pages are left out: each holds all of plotly.
     for picture in sorted((workdir / "figures").glob("*.png")):
         shutil.copyfile(picture, folder / "figures" / f"{name}_{picture.name}")
+    table = task_of(record["config"]).table(record["results"])
     for readme in (folder / "README.md", folder.parents[1] / "README.md"):
-        write_atomically(readme, fill_table(readme.read_text(), name, results_table(record["results"])))
+        write_atomically(readme, fill_table(readme.read_text(), name, table))
 
 
 def fill_table(text: str, name: str, table: str) -> str:

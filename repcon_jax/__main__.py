@@ -81,7 +81,7 @@ def _run(arguments: list[str]) -> int:
         _leave_at_once(error)
     if not is_main():
         return 0
-    print(f"\n{task.summary(results)}\n")
+    print("\n" + "\n\n".join(filter(None, (task.headline(results), task.table(results)))) + "\n")
     print(f"Report: {workdir / 'report.md'}")
     return 0
 

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from repcon_jax.config import parse_config
-from repcon_jax.figures import results_table
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
+from repcon_jax.tasks import task_of
 
 ROOT = pathlib.Path(__file__).parents[1]
 READMES = [ROOT / "README.md", *sorted((ROOT / "experiments").glob("*/README.md"))]
@@ -24,9 +24,10 @@ TABLES = [
 def test_a_table_is_that_of_its_results(table, name):
     (file,) = (ROOT / "experiments").glob(f"*/results/{name}.json")
     record = json.loads(file.read_text())
-    assert table.strip() == results_table(record["results"])
+    task = task_of(record["config"])
+    assert table.strip() == task.table(record["results"])
     assert record["environment"]["commit"]
-    assert record["results"]["seeds"]
+    assert record["environment"]["starts"][-1]["command"]
 
 
 def test_there_are_tables():

@@ -6,13 +6,12 @@ import shlex
 import subprocess
 
 import pytest
-from smoke import shrink
+from smoke import shrink, shrink_landscape
 
 from repcon_jax.command_line import read_hosts, read_values, split_start_flags
-from repcon_jax.config import parse_config
 from repcon_jax.data import load
 from repcon_jax.errors import DataError
-from repcon_jax.experiment import run_experiment
+from repcon_jax.tasks import task_of
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -34,12 +33,15 @@ def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch, quick):
     start, words = split_start_flags(words[words.index("repcon_jax") + 1 :])
     read_hosts(start)
     values, _ = read_values(words)
-    config = parse_config(shrink(values))
+    task = task_of(values)
     try:
-        load(config.data.name)
+        load("digits" if "digits" in line or "quickstart" in line else "cifar10")
     except DataError as error:
-        pytest.skip(f"data set {config.data.name} is not at hand: {error}")
-    assert run_experiment(config, tmp_path / "run")["steps"] == 2
+        pytest.skip(f"data set cifar10 is not at hand: {error}")
+    config = task.parse((shrink_landscape if "task" in values else shrink)(values))
+    results = task.run(config, tmp_path / "run")
+    assert results["kind"] if "task" in values else results["steps"] == 2
+    assert task.table(results).startswith("|") or "No probes" in task.table(results)
 
 
 def test_the_two_commands_and_the_preparation_of_data_exist(capsys):
@@ -60,11 +62,18 @@ def test_the_two_commands_and_the_preparation_of_data_exist(capsys):
 
 
 def test_the_python_example_runs_and_a_copied_student_has_no_divergence(capsys):
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     exec(compile(example, "README.md", "exec"), {})
     printed = dict(re.findall(r"locality (\S+): KL (\S+)", capsys.readouterr().out))
     assert float(printed["0.0"]) == 0.0
     assert 0 < float(printed["0.5"]) < float(printed["1.0"])
+
+
+def test_matching_units_removes_the_barrier(capsys):
+    exec(compile(blocks("python")[1], "README.md", "exec"), {})
+    before, after = (float(height) for height in re.findall(r"barrier (\S+)", capsys.readouterr().out))
+    assert before > 0.01
+    assert after == 0
 
 
 def test_the_links_and_the_pictures_are_there():

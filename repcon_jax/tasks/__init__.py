@@ -19,14 +19,16 @@ class Task:
         parse: plain values -> frozen config.
         plain: the inverse.
         run: config, work directory -> results.
-        summary: results -> what the user is told at the end.
+        table: results -> the numbers that count, as Markdown tables.
+        headline: results -> what the table shows, in a line; empty where it says so itself.
         several_hosts: whether it can run on several hosts.
     """
 
     parse: Callable[[Mapping[str, Any]], Any]
     plain: Callable[[Any], dict[str, Any]]
     run: Callable[[Any, pathlib.Path], dict[str, Any]]
-    summary: Callable[[dict[str, Any]], str]
+    table: Callable[[dict[str, Any]], str]
+    headline: Callable[[dict[str, Any]], str] = lambda results: ""
     several_hosts: bool = False
 
 

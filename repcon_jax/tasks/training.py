@@ -8,8 +8,8 @@ from repcon_jax.figures import results_table
 from repcon_jax.tasks import Task
 
 
-def _summary(results: dict[str, Any]) -> str:
-    return f"Test accuracy in percent, seeds {results['seeds']}:\n\n{results_table(results)}"
+def _headline(results: dict[str, Any]) -> str:
+    return f"Test accuracy in percent, seeds {results['seeds']}:"
 
 
-TRAINING = Task(parse_config, plain_config, run_experiment, _summary, several_hosts=True)
+TRAINING = Task(parse_config, plain_config, run_experiment, results_table, _headline, several_hosts=True)

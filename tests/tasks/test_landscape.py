@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import signal
 
@@ -26,6 +27,7 @@ from repcon_jax.tasks.landscape.losses import loss_of, state_of
 from repcon_jax.tasks.landscape.networks import expand
 from repcon_jax.tasks.landscape.run import run_landscape
 from repcon_jax.training.checkpoints import CheckpointConfig
+from repcon_jax.training.mesh import MeshConfig
 
 DIGITS = DataConfig("digits", options=SOURCES.options("digits") | {"image_size": 8}, subset=60)
 SUPERVISED = ExperimentConfig(
@@ -114,6 +116,18 @@ def test_a_landscape_that_was_stopped_or_cut_short_goes_on_to_the_same_values(tr
     file = tmp_path / "cut" / "values" / "plane.jsonl"
     file.write_text(file.read_text()[:-7])  # as a kill in the middle of a line leaves it
     assert run_landscape(config, tmp_path / "cut") == expected
+
+
+def test_points_that_do_not_fit_into_memory_are_measured_in_chunks_and_a_line_says_so(trained, tmp_path):
+    said = []
+    vectorised = wrong(trained, mesh=MeshConfig(members="vectorised"))
+    at_once = run_landscape(vectorised, tmp_path / "once", said.append)
+    assert said == []
+    small = wrong(trained, mesh=MeshConfig(members="vectorised", memory_gb=4e-5))
+    chunked = run_landscape(small, tmp_path / "chunked", said.append)
+    assert re.fullmatch(r"\d+ points do not fit into memory at once \(.*\): measured in chunks of \d\.", said[-1])
+    for metric, values in at_once["grids"][0]["values"].items():
+        np.testing.assert_allclose(chunked["grids"][0]["values"][metric], values, rtol=1e-4)
 
 
 def test_what_another_landscape_measured_is_neither_mixed_in_nor_lost(trained, tmp_path):
