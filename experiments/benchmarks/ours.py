@@ -11,12 +11,14 @@ from experiments.benchmarks.flops import matmul_flops
 from experiments.benchmarks.inputs import MEAN, STD, images
 from repcon_jax.config import ExperimentConfig, with_options
 from repcon_jax.data import DataConfig
+from repcon_jax.landscape import Evaluation, LandscapeData, Split, build_metric, plane_through
 from repcon_jax.members import Group, points_of, seeds_of
 from repcon_jax.models import ENCODERS, HEADS, attach_head, create_encoder, create_head
 from repcon_jax.models.model import parameter_count
 from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.probing import PROBES, ProbeConfig, extract_features
 from repcon_jax.problem import Problem, build_problem
+from repcon_jax.tasks.landscape.surfaces import on_plane
 from repcon_jax.training.mesh import MeshConfig
 from repcon_jax.training.optimisers import OptimiserConfig
 from repcon_jax.training.population import Members, compile_population
@@ -174,6 +176,33 @@ class Features:
         statistics = np.float32(MEAN), np.float32(STD)
         features = extract_features(self.encoder.apply, *self.variables, pixels, *statistics, self.batch_size)
         jax.block_until_ready(features)
+
+
+class Landscape:
+    """KL to the first of three networks at points of the plane through them."""
+
+    def __init__(self, encoder: str, batch_size: int, outputs: int, points: int) -> None:
+        """Puts networks and two batches of images on the device; compiles at the first step."""
+        model = attach_head(create_encoder(encoder), create_head("projector", output_size=outputs))
+        draw = jax.jit(model.init)
+        networks = [draw(jax.random.key(i), jnp.zeros((1, 32, 32, 3))) for i in range(3)]
+        self.surface = plane_through(*(params for params, _ in networks)), (networks[0][1],)
+        split = Split(jnp.asarray(images(2 * batch_size)), None)
+        statistics = jnp.asarray(MEAN, jnp.float32), jnp.asarray(STD, jnp.float32)
+        calibration = split.images[None, :batch_size]
+        self.data = LandscapeData({"train": split}, calibration, *statistics, networks[0], jax.random.key(0))
+        self.coordinates = jnp.asarray(np.random.default_rng(0).random((points, 2)), jnp.float32)
+        metrics = (("kl_divergence", build_metric("kl_divergence")),)
+        options = {"batch_norm": "first", "batch_size": batch_size}
+        vectorised = 1 if jax.default_backend() == "cpu" else points
+        self.evaluate = jax.jit(Evaluation(model, on_plane, metrics, vectorised=vectorised, **options).evaluate)
+
+    def steps(self, n: int) -> None:
+        """Measures all points ``n`` times."""
+        for _ in range(n):
+            values = jax.block_until_ready(self.evaluate(self.surface, self.data, self.coordinates))
+        if not np.isfinite(np.asarray(values["train/kl_divergence"])).all():
+            raise ValueError("a divergence became NaN or infinite.")
 
 
 class Probe:

@@ -41,6 +41,7 @@ class Plan:
         probes: what is measured of the probing room.
         features: encoder and batch size of the feature extraction.
         matmul: side of the matrices, and types.
+        plane: encoder, batch size and number of points of the landscape, each measured on two batches.
     """
 
     outputs: int
@@ -60,6 +61,7 @@ class Plan:
     probes: tuple[str, ...]
     features: tuple[str, int]
     matmul: tuple[int, tuple[str, ...]]
+    plane: tuple[str, int, int]
 
 
 CPU = Plan(
@@ -87,6 +89,7 @@ CPU = Plan(
     probes=("features", "linear", "knn"),
     features=("vgg11", 256),
     matmul=(2048, ("float32",)),
+    plane=("vgg11", 256, 4),
 )
 
 GPU = Plan(
@@ -112,6 +115,7 @@ GPU = Plan(
     probes=("features", "linear", "knn"),
     features=("vgg11", 256),
     matmul=(8192, ("float32", "tf32", "bfloat16")),
+    plane=("vgg11", 256, 16),
 )
 
 # A look that everything works, in seconds and without PyTorch; its numbers say nothing about speed.
@@ -133,6 +137,7 @@ QUICK = Plan(
     probes=("knn",),
     features=("mlp", 16),
     matmul=(64, ("float32",)),
+    plane=("mlp", 16, 2),
 )
 
 

@@ -34,11 +34,17 @@ def measure(plan: Plan, with_torch: bool) -> list[dict[str, Any]]:
         specs = {who: spec for who, spec in tasks[task].items() if with_torch or who != "PyTorch"}
         found = compare(specs, plan.repeats, plan.turn_seconds, at_once=False)
         units = {"features": batch_size, "linear": 1, "knn": plan.probe_test}[task]
-        entries.append({"task": task, "rows": _rows(found, units)})
+        entries.append({"task": task, "rows": rows_of(found, units)})
     return entries
 
 
-def _rows(found: dict[str, dict[str, Any]], units: int) -> list[dict[str, Any]]:
+def rows_of(found: dict[str, dict[str, Any]], units: int) -> list[dict[str, Any]]:
+    """One row a competitor.
+
+    Args:
+        found: from ``compare``.
+        units: what a step does, such as examples, so that rates mean the same for all.
+    """
     rows = []
     for who, about in found.items():
         if "not_measured" in about:

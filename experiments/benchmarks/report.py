@@ -90,9 +90,18 @@ def markdown(record: Row) -> str:
         *_memory(steps),
         *_compile_time(sections["steps"]["compile_time"]),
         *_scaling(record, sections["scaling"]),
-        *_probing(sections["probing"]),
-        "## Landscape",
-        f"Not measured: {sections['landscape']['not_measured']}.",
+        *_tasks(
+            "Probing",
+            "`features`: embeddings, images per second; `linear`: fits of the paper's probe (ours scores the test set "
+            "too); `knn`: test examples per second. A first call compiles.",
+            sections["probing"],
+        ),
+        *_tasks(
+            "Landscape",
+            "KL to a teacher at points of the plane through three networks, points per second; the teacher's outputs "
+            "are computed once by PyTorch and once for all points by us. A first call compiles.",
+            sections["landscape"],
+        ),
         *_others(record),
     ]
     return "\n\n".join(parts) + "\n"
@@ -247,7 +256,9 @@ def _scaling(record: Row, found: dict[str, list[Row]] | None) -> list[str]:
     ]
 
 
-def _probing(entries: list[Row]) -> list[str]:
+def _tasks(title: str, text: str, entries: list[Row] | Row) -> list[str]:
+    if isinstance(entries, dict):
+        return [f"## {title}", f"Not measured: {entries['not_measured']}."]
     columns = [
         ("task", _field("task")),
         ("who", _field("who")),
@@ -257,12 +268,7 @@ def _probing(entries: list[Row]) -> list[str]:
         ("ours is faster", _spread("ours_is_faster")),
     ]
     rows = [{"task": entry["task"]} | row for entry in entries for row in entry["rows"]]
-    return [
-        "## Probing",
-        "`features`: embeddings, images per second; `linear`: fits of the paper's probe (ours scores the test set "
-        "too); `knn`: test examples per second. A first call compiles.",
-        table(columns, rows),
-    ]
+    return [f"## {title}", text, table(columns, rows)]
 
 
 def _others(record: Row) -> list[str]:

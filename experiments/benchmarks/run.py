@@ -66,7 +66,7 @@ def measurements(plan: Plan, with_torch: bool) -> dict[str, Callable[[], Any]]:
         "matmul": lambda: utilisation.matmul_rates(plan, with_torch),
         "scaling": lambda: scaling.measure(plan),
         "probing": lambda: probes.measure(plan, with_torch),
-        "landscape": landscape.measure,
+        "landscape": lambda: landscape.measure(plan, with_torch),
     }
 
 
