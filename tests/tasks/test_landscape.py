@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import pathlib
 import re
 import shutil
 import signal
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 
+from repcon_jax.__main__ import main
 from repcon_jax.config import ExperimentConfig, plain_config, with_options
 from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.errors import CheckpointError, ConfigError
@@ -331,3 +333,13 @@ def test_a_star_stands_for_all_members_and_a_single_network_has_no_pair(trained,
     lonely = with_options(ANALYSES, "paths", groups={"lonely": (f"{trained}/seed_0/2",)})
     with pytest.raises(ConfigError, match="'lonely' with a single network"):
         run_landscape(wrong(trained, analysis=lonely), tmp_path)
+
+
+def test_several_hosts_are_refused_and_each_is_told(monkeypatch, capsys, tmp_path):
+    told = []
+    monkeypatch.setattr("repcon_jax.distributed.connect", lambda hosts, facts: told.append(facts))
+    config = pathlib.Path(__file__).parents[2] / "configs" / "landscape.py"
+    hosts = ["--coordinator=127.0.0.1:9", "--num_processes=2", "--process_id=0"]
+    assert main([f"--config={config}:digits,mlp,small", f"--workdir={tmp_path}", *hosts]) == 2
+    assert "a landscape is measured on one host" in capsys.readouterr().err
+    assert "a landscape is measured on one host" in told[0]["mistake"]
