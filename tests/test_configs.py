@@ -31,7 +31,8 @@ def combinations(file):
         return [""]
     if "view" in groups:  # every view with the quickest encoder, every encoder in the default view
         views = groups.pop("view")
-        rows = zip(*(itertools.cycle(groups[name]) for name in ("data", "basis", "size")), views, strict=False)
+        sizes = reversed(groups["size"])  # so that the view that trains most runs is small
+        rows = zip(*map(itertools.cycle, (groups["data"], groups["basis"], sizes)), views, strict=False)
         return [",".join(("mlp", *row)) for row in rows] + [f"scenes,{name}" for name in groups["encoder"]]
     others = [names for group, names in groups.items() if group != "data"]
     cycled = [itertools.islice(itertools.cycle(names), max(map(len, others))) for names in others]

@@ -1,6 +1,5 @@
 """A run as a user sees it: what it writes, how it stops and goes on, and what bad input gets."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -9,9 +8,9 @@ import subprocess
 import sys
 import time
 
-import jax
 import numpy as np
 import pytest
+from compilation import optimised
 
 from repcon_jax.__main__ import main
 from repcon_jax.training.checkpoints import Checkpoints, tree_digest
@@ -114,16 +113,6 @@ def wait_for_step(process, workdir, step):
             return
         time.sleep(0.02)
     raise AssertionError(process.communicate()[1])
-
-
-@contextlib.contextmanager
-def optimised():
-    """Within, programs are compiled as users run them."""
-    jax.clear_caches()
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
-    jax.clear_caches()
 
 
 LONG = ("--config.duration=400 steps", "--config.probe.every=100 steps", "--config.checkpoint.every=40 steps")

@@ -200,7 +200,11 @@ def test_curvature_is_that_of_the_loss_on_the_training_part(trained, tmp_path):
     analysis = ANALYSES.build(config.analysis.name, **config.analysis.options)
     bench = build_bench(config, tmp_path, analysis, print, lambda: 0)
     network = bench.networks[names[0][1]]
-    loss = loss_of(bench, "supervised_loss", state_of(bench, network))
+    state, of_network = state_of(bench, network), loss_of(bench, "supervised_loss")
+
+    def loss(params):
+        return of_network(params, state)
+
     assert found["loss"] == pytest.approx(float(loss(network.params)), rel=1e-5)
     assert found["residuals"][0] < 1e-2 * abs(found["eigenvalues"][0])
     # Rayleigh quotients of any direction lie below the largest eigenvalue in magnitude.

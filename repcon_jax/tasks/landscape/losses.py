@@ -16,16 +16,15 @@ from repcon_jax.tasks.landscape.bench import Bench
 from repcon_jax.tasks.landscape.networks import Network
 from repcon_jax.typing import ModelState, Params, PyTree
 
-Loss = Callable[[Params], Float[Array, ""]]
+Loss = Callable[[Params, ModelState], Float[Array, ""]]
 
 
-def loss_of(bench: Bench, text: str, model_state: ModelState) -> Loss:
-    """The mean of a metric over the training part in full batches, as a function of the parameters.
+def loss_of(bench: Bench, text: str) -> Loss:
+    """The mean of a metric over the training part in full batches: params, batch norm statistics -> loss.
 
     Args:
         bench: gives data and reference.
         text: the metric, one that has a number for every example.
-        model_state: batch norm statistics, held fixed.
     Raises:
         ConfigError: the metric is of another kind, or needs what is not there.
     """
@@ -34,13 +33,14 @@ def loss_of(bench: Bench, text: str, model_state: ModelState) -> Loss:
         raise ConfigError(f"analysis.loss is {text!r} but must be smooth, such as kl_divergence or supervised_loss.")
     check_needs(((text, metric),), bench.data)
 
-    def on_batch(params: Params, batch: PyTree) -> Float[Array, ""]:
+    def on_batch(network: tuple[Params, ModelState], batch: PyTree) -> Float[Array, ""]:
         images, labels = batch
-        outputs = bench.model.apply(params, model_state, images, False)[0]
+        outputs = bench.model.apply(*network, images, False)[0]
         reference = bench.model.apply(*bench.data.reference, images, False)[0] if bench.data.reference else None
         return jnp.mean(metric.values(reference, outputs, labels))
 
-    return batched(on_batch, training_batches(bench))
+    mean = batched(on_batch, training_batches(bench))
+    return lambda params, model_state: mean((params, model_state))
 
 
 def training_batches(bench: Bench) -> PyTree:

@@ -1,5 +1,6 @@
 """How curved the loss is at networks, and how asymmetric the valleys between them are."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import Bench
 from repcon_jax.tasks.landscape.losses import loss_of, state_of, training_batches
 from repcon_jax.tasks.landscape.networks import Network
+from repcon_jax.typing import ModelState, Params
 
 
 @ANALYSES.register("curvature")
@@ -58,44 +60,49 @@ def curvature(
     for name in {name for line in lines for name in line} - {name for name, _ in points}:
         raise ConfigError(f"analysis.lines names {name!r}, which is none of analysis.points; name one of them.")
 
-    def at_point(bench: Bench, network: Network) -> dict[str, Any]:
+    def measures(bench: Bench) -> dict[str, Callable[..., Any]]:
+        """The compiled functions (params, model state, key) -> number or numbers, which all points share."""
+        value = loss_of(bench, loss)
+        inputs = training_batches(bench)[0]
+        inputs = inputs.reshape(-1, *inputs.shape[2:])[:fisher_examples]
+
+        def at(state: ModelState) -> Callable[[Params], jax.Array]:
+            return lambda params: value(params, state)
+
+        def logits(state: ModelState) -> Callable[[Params, jax.Array], jax.Array]:
+            return lambda params, images: bench.model.apply(params, state, images, False)[0].logits
+
+        leading = {"count": eigenvalues, "iterations": iterations}
+        functions = {
+            "loss": lambda p, s, k: value(p, s),
+            "eigenpairs": lambda p, s, k: leading_eigenpairs(at(s), p, k, count=eigenvalues, iterations=iterations)[
+                ::2
+            ],
+            "trace": lambda p, s, k: hessian_trace(at(s), p, k, trace_samples),
+            "uniform": lambda p, s, k: sharpness(at(s), p, radius, key=k),
+            "filter": lambda p, s, k: sharpness(at(s), p, relative_radius, scale="filter", key=k),
+            "fisher": lambda p, s, k: fisher_trace(logits(s), p, inputs, k).mean,
+        }
+        if not fisher_examples:
+            del functions["fisher"]
+        return {name: jax.jit(function) for name, function in functions.items()}
+
+    def at_point(bench: Bench, functions: dict[str, Callable[..., Any]], network: Network) -> dict[str, Any]:
         state = state_of(bench, network)
-        value = loss_of(bench, loss, state)
-        key, params = bench.key, network.params
-        pairs = jax.jit(
-            lambda p: leading_eigenpairs(value, p, stream(key, "lanczos"), count=eigenvalues, iterations=iterations)
-        )(params)
-        trace = jax.jit(lambda p: hessian_trace(value, p, stream(key, "trace"), trace_samples))(params)
-        sharp = jax.jit(
-            lambda p: {
-                "uniform": sharpness(value, p, radius, key=stream(key, "sharpness")),
-                "filter": sharpness(value, p, relative_radius, scale="filter", key=stream(key, "sharpness")),
-            }
-        )(params)
+        found = {name: of(network.params, state, stream(bench.key, name)) for name, of in functions.items()}
+        values, residuals = found["eigenpairs"]
         return {
-            "loss": float(jax.jit(value)(params)),
-            "eigenvalues": np.asarray(pairs.values).tolist(),
-            "residuals": np.asarray(pairs.residuals).tolist(),
-            "trace": {"mean": float(trace.mean), "standard_error": float(trace.standard_error)},
-            "fisher_trace": _fisher(bench, network, state) if fisher_examples else None,
-            "sharpness": {name: float(found) for name, found in sharp.items()},
+            "loss": float(found["loss"]),
+            "eigenvalues": np.asarray(values).tolist(),
+            "residuals": np.asarray(residuals).tolist(),
+            "trace": {"mean": float(found["trace"].mean), "standard_error": float(found["trace"].standard_error)},
+            "fisher_trace": float(found["fisher"]) if "fisher" in found else None,
+            "sharpness": {name: float(found[name]) for name in ("uniform", "filter")},
         }
 
-    def _fisher(bench: Bench, network: Network, state: Any) -> float:
-        images = training_batches(bench)[0]
-        images = images.reshape(-1, *images.shape[2:])[:fisher_examples]
-
-        def logits(params: Any, inputs: jax.Array) -> jax.Array:
-            return bench.model.apply(params, state, inputs, False)[0].logits
-
-        key = stream(bench.key, "fisher")
-        return float(jax.jit(lambda p: fisher_trace(logits, p, images, key, batch_size=1).mean)(network.params))
-
-    def along_line(bench: Bench, first: Network, second: Network) -> dict[str, Any]:
-        value = loss_of(bench, loss, state_of(bench, first))
-        path = linear_path(first.params, second.params)
+    def along_line(of_line: Callable[..., jax.Array], bench: Bench, first: Network, second: Network) -> dict[str, Any]:
         t = jnp.linspace(-reach, reach, 2 * num_points - 1).at[num_points - 1].set(0.0)
-        values = np.asarray(jax.jit(lambda path, t: jax.lax.map(lambda at: value(path(at)), t))(path, t))
+        values = np.asarray(of_line(linear_path(first.params, second.params), state_of(bench, first), t))
         roots = jnp.sqrt(jnp.maximum(values, 0.0))
         slopes = one_sided_slopes(roots, t)
         return {
@@ -107,14 +114,17 @@ def curvature(
 
     def measure(bench: Bench) -> dict[str, Any]:
         networks = {name: bench.networks[reference] for name, reference in points}
+        value = loss_of(bench, loss)
+        of_line = jax.jit(lambda path, state, t: jax.lax.map(lambda at: value(path(at), state), t))
         with jax.default_matmul_precision("highest"):
+            functions = measures(bench)
             return {
                 "kind": "curvature",
                 "title": bench.config.title,
                 "batch_norm": bench.batch_norm,
                 "loss": loss,
-                "points": {name: at_point(bench, network) for name, network in networks.items()},
-                "lines": {f"{a} -> {b}": along_line(bench, networks[a], networks[b]) for a, b in lines},
+                "points": {name: at_point(bench, functions, network) for name, network in networks.items()},
+                "lines": {f"{a} -> {b}": along_line(of_line, bench, networks[a], networks[b]) for a, b in lines},
             }
 
     return Analysis(tuple(reference for _, reference in points), measure)

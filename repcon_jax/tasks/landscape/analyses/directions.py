@@ -1,5 +1,6 @@
 """The plane from one network along two directions: at random, of a trajectory, or of largest curvature."""
 
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -67,9 +68,9 @@ def directions(
             found, _ = principal_directions(path, centre=network.params)
             length = norm(jax.tree.map(lambda a, b: a - b, path[0], network.params))
         else:
-            value, key = loss_of(bench, loss, state_of(bench, network)), stream(bench.key, "lanczos")
-            find = jax.jit(lambda p: leading_eigenpairs(value, p, key, count=2, iterations=iterations).vectors)
-            pairs = find(network.params)
+            value, key, state = loss_of(bench, loss), stream(bench.key, "lanczos"), state_of(bench, network)
+            of_state = partial(leading_eigenpairs, lambda params: value(params, state), count=2, iterations=iterations)
+            pairs = jax.jit(of_state)(network.params, key).vectors
             found = [jax.tree.map(lambda leaf, i=i: leaf[i], pairs) for i in range(2)]
             length = norm(network.params)
         return [jax.tree.map(lambda leaf: length * leaf, vector) for vector in found]
