@@ -75,9 +75,7 @@ def curvature(
         leading = {"count": eigenvalues, "iterations": iterations}
         functions = {
             "loss": lambda p, s, k: value(p, s),
-            "eigenpairs": lambda p, s, k: leading_eigenpairs(at(s), p, k, count=eigenvalues, iterations=iterations)[
-                ::2
-            ],
+            "eigenpairs": lambda p, s, k: leading_eigenpairs(at(s), p, k, **leading)[::2],
             "trace": lambda p, s, k: hessian_trace(at(s), p, k, trace_samples),
             "uniform": lambda p, s, k: sharpness(at(s), p, radius, key=k),
             "filter": lambda p, s, k: sharpness(at(s), p, relative_radius, scale="filter", key=k),
