@@ -1,0 +1,1 @@
+"""One file per criterion or family of criteria; the registry imports them all."""
