@@ -243,4 +243,5 @@ def test_an_unknown_kind_is_named_with_the_known_ones(tmp_path):
 
 def test_a_logarithmic_scale_ends_above_rounding_errors():
     assert limits(numbers([0.0, 1e-12, 1.0, None]), True) == (1e-6, 1.0)
+    assert limits(numbers([1e-5, *[1e-2] * 200, 1.0]), True) == (1e-2, 1.0)
     assert limits(numbers([None, 2.0, 3.0]), False) == (2.0, 3.0)

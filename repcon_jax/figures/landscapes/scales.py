@@ -7,6 +7,8 @@ import numpy as np
 
 # Below this share of the largest value a logarithmic scale ends: rounding errors at an exact zero lie far lower.
 SMALLEST = 1e-6
+# A single cell next to an exact zero would take half of the colours: the lowest of every hundred share one.
+_LOWEST = 0.01
 # Bright is good in both.
 LOW_IS_GOOD, HIGH_IS_GOOD, NEUTRAL = "viridis_r", "magma", "cividis"
 # The palette of Okabe and Ito, told apart by everybody; orange and sky blue last, as they are pale.
@@ -90,14 +92,15 @@ def limits(values: np.ndarray, logarithmic: bool) -> tuple[float, float]:
 
     Args:
         values: any shape.
-        logarithmic: both ends are positive then, and at most ``1 / SMALLEST`` apart.
+        logarithmic: both ends are positive then, at most ``1 / SMALLEST`` apart, and the lowest hundredth of many
+            values lies below.
     """
     found = values[np.isfinite(values) & (values > 0 if logarithmic else True)]
     if not found.size:
         return 0.1, 1.0
     low, high = float(found.min()), float(found.max())
     if logarithmic:
-        low = max(low, SMALLEST * high)
+        low = max(float(np.quantile(found, _LOWEST, method="lower")), SMALLEST * high)
     if low < high:
         return low, high
     return (low / 2, 2 * high) if logarithmic else (low - 0.5, high + 0.5)
