@@ -1,0 +1,1 @@
+"""What is left when weights go: masks, criteria, distributions, schedules, structure."""

@@ -1,0 +1,106 @@
+"""Densities over rounds of pruning: the dense network comes before the first round and is not listed.
+
+A config gives one call as text, such as ``"geometric(fraction=0.2, rounds=8)"`` or
+``"densities(values=(0.5, 0.2, 0.1))"``. Densities are the floats nearest to the exact decimal results.
+"""
+
+import itertools
+from collections.abc import Sequence
+from fractions import Fraction
+
+from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.lottery.counting import exact
+from repcon_jax.registry import Registry
+from repcon_jax.schema import parse_call
+
+DENSITY_SCHEDULES = Registry("schedule", "repcon_jax.lottery.schedules")
+
+Densities = tuple[float, ...]
+
+
+def parse_densities(text: str, field: str = "lottery.schedule") -> Densities:
+    """The overall densities after each round of pruning.
+
+    Args:
+        text: a call such as ``"geometric(fraction=0.2, rounds=8)"``.
+        field: config field that it stands in, for messages.
+    Raises:
+        ConfigError: the text is no call of a known schedule, a density is not in (0, 1], or densities do not decrease.
+
+    >>> parse_densities("geometric(fraction=0.2, rounds=3)")
+    (0.8, 0.64, 0.512)
+    """
+    name, options = parse_call(text, field)
+    try:
+        return DENSITY_SCHEDULES.build(name, **options)
+    except ConfigError as error:
+        raise ConfigError(f"{field} is {text!r}: {error}") from error
+
+
+@DENSITY_SCHEDULES.register("one_shot")
+def one_shot(*, density: float = 0.2) -> Densities:
+    """One round.
+
+    >>> one_shot(density=0.1)
+    (0.1,)
+    """
+    return _checked("schedule.density", (density,))
+
+
+@DENSITY_SCHEDULES.register("geometric")
+def geometric(*, fraction: float = 0.2, rounds: int = 8) -> Densities:
+    """After round r the density (1 - fraction)^r: every round prunes the same fraction of what remains.
+
+    Args:
+        fraction: pruned per round, in (0, 1).
+        rounds: at least 1.
+
+    Source: Frankle and Carbin, arXiv 1803.03635, iterative pruning.
+    """
+    check_range("schedule.fraction", fraction, 0, 1, open_low=True, open_high=True)
+    check_range("schedule.rounds", rounds, 1)
+    return _checked("schedule.fraction", [float((1 - exact(fraction)) ** r) for r in range(1, rounds + 1)])
+
+
+@DENSITY_SCHEDULES.register("cubic")
+def cubic(*, final_density: float = 0.1, rounds: int = 8) -> Densities:
+    """After round r of R the density final + (1 - final) (1 - r / R)^3: much is pruned at first and little at last.
+
+    Args:
+        final_density: after the last round, in (0, 1).
+        rounds: R, at least 1.
+
+    Source: Zhu and Gupta, arXiv 1710.01878, equation 1 with initial sparsity 0.
+
+    >>> cubic(final_density=0.2, rounds=2)
+    (0.3, 0.2)
+    """
+    check_range("schedule.final_density", final_density, 0, 1, open_low=True, open_high=True)
+    check_range("schedule.rounds", rounds, 1)
+    final = exact(final_density)
+    left = [1 - Fraction(r, rounds) for r in range(1, rounds + 1)]
+    return _checked("schedule.final_density", [float(final + (1 - final) * part**3) for part in left])
+
+
+@DENSITY_SCHEDULES.register("densities")
+def densities(*, values: tuple[float, ...] | list[float] = ()) -> Densities:
+    """The densities as they are given, strictly decreasing in (0, 1].
+
+    >>> densities(values=(1.0, 0.5))
+    (1.0, 0.5)
+    """
+    if not values:
+        raise ConfigError("schedule.values is empty but must name at least one density; give it, such as (0.5, 0.2).")
+    return _checked("schedule.values", values)
+
+
+def _checked(field: str, values: Sequence[float]) -> Densities:
+    for value in values:
+        check_range(field, value, 0, 1, open_low=True)
+    for before, after in itertools.pairwise(values):
+        if not after < before:
+            raise ConfigError(
+                f"{field} gives the density {after!r} after {before!r} but densities must decrease strictly; order "
+                "them, or take fewer rounds."
+            )
+    return tuple(float(value) for value in values)

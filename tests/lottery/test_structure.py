@@ -1,0 +1,150 @@
+"""Filters, heads and n of m, against loops over numpy arrays and against the networks' outputs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from repcon_jax.errors import ConfigError, TreeError
+from repcon_jax.lottery.masks import full_mask, is_nested
+from repcon_jax.lottery.structure import (
+    attention_mask,
+    attention_scores,
+    filter_counts,
+    filter_mask,
+    filter_scores,
+    n_of_m_mask,
+)
+from repcon_jax.models.encoders.vit import SelfAttention
+
+SHAPES = {"conv": {"kernel": (3, 3, 2, 5), "bias": (5,)}, "dense": {"kernel": (4, 6)}, "norm": {"bias": (5,)}}
+
+
+def random_tree(seed, shapes=None):
+    random = np.random.default_rng(seed)
+    draw = lambda shape: random.normal(size=shape).astype(np.float32)  # noqa: E731
+    return jax.tree.map(draw, shapes or SHAPES, is_leaf=lambda leaf: isinstance(leaf, tuple))
+
+
+def test_a_filters_score_aggregates_all_that_feeds_one_output():
+    scores = random_tree(0)
+    kernel = scores["conv"]["kernel"]
+    assert list(filter_scores(scores)) == ["conv/kernel", "dense/kernel"]
+    for aggregate, reference in (("l2", np.linalg.norm), ("sum", np.sum)):
+        expected = [reference(kernel[..., j].ravel().astype(np.float64)) for j in range(5)]
+        np.testing.assert_allclose(filter_scores(scores, aggregate)["conv/kernel"], expected, rtol=1e-6)
+
+
+def test_whole_filters_go_with_their_bias_and_nothing_else():
+    scores = random_tree(0)
+    mask = filter_mask(scores, full_mask(scores), {"conv/kernel": 2, "dense/kernel": 6})
+    best = np.argsort(filter_scores(scores)["conv/kernel"])[-2:]
+    for j in range(5):
+        assert np.all(mask["conv"]["kernel"][..., j] == (j in best))
+        assert bool(mask["conv"]["bias"][j]) == (j in best)
+    assert np.all(mask["norm"]["bias"])
+    assert np.all(mask["dense"]["kernel"])
+
+
+def test_filters_that_are_gone_do_not_compete_and_pruned_entries_do_not_count():
+    scores = {"kernel": np.array([[9.0, 1.0, 2.0, 0.0], [9.0, 1.0, 9.0, 3.0]], np.float32)}
+    current = {"kernel": np.array([[False, True, True, True], [False, True, False, True]])}
+    mask = filter_mask(scores, current, {"kernel": 2})
+    assert mask["kernel"].tolist() == [[False, False, True, True], [False, False, False, True]]
+    assert is_nested(mask, current)
+    with pytest.raises(TreeError, match="4 entries are to be kept at 'kernel' but the mask keeps 3 there"):
+        filter_mask(scores, current, {"kernel": 4})
+    with pytest.raises(TreeError, match="'bias' but the mask has no such leaf"):
+        filter_mask(scores, current, {"bias": 1})
+
+
+def test_every_layer_keeps_the_counted_number_of_filters():
+    scores = random_tree(1)
+    prunable = {"conv": {"kernel": True, "bias": True}, "dense": {"kernel": True}, "norm": {"bias": False}}
+    keep = filter_counts(scores, prunable, 0.5)
+    assert keep == {"conv/kernel": 3, "dense/kernel": 3}
+    mask = filter_mask(scores, full_mask(scores), keep, "sum")
+    for name, number in (("conv", 3), ("dense", 3)):
+        kernel = np.asarray(mask[name]["kernel"]).reshape(-1, mask[name]["kernel"].shape[-1])
+        assert np.all(kernel == kernel[0])
+        assert np.sum(kernel[0]) == number
+
+
+ATTENTION = {"query_key_value": {"kernel": (6, 18), "bias": (18,)}, "output": {"kernel": (6, 6), "bias": (6,)}}
+
+
+def test_a_pruned_head_adds_nothing_and_the_others_attend_as_before():
+    params, num_heads = random_tree(0, ATTENTION), 3
+    tree = {"block1": {"attention": params}}
+    mask = attention_mask(tree, full_mask(tree), num_heads, keep=2)["block1"]["attention"]
+    totals = attention_scores(tree, num_heads)["block1/attention"]
+    gone = int(np.argmin(totals))
+    # Without its rows of the output kernel a head cannot be heard: that defines what pruning it must give.
+    deaf = params["output"]["kernel"].copy()
+    deaf[2 * gone : 2 * gone + 2] = 0
+    tokens = jnp.asarray(np.random.default_rng(1).normal(size=(2, 4, 6)), jnp.float32)
+    apply = lambda tree: SelfAttention(num_heads, "float32").apply({"params": tree}, tokens)  # noqa: E731
+    pruned = jax.tree.map(lambda leaf, kept: leaf * kept, params, mask)
+    expected = apply(params | {"output": params["output"] | {"kernel": deaf}})
+    np.testing.assert_allclose(apply(pruned), expected, rtol=1e-5, atol=1e-6)
+    assert np.sum(~np.asarray(mask["query_key_value"]["kernel"])) == 6 * 3 * 2
+    assert np.sum(~np.asarray(mask["query_key_value"]["bias"])) == 3 * 2
+    assert np.sum(~np.asarray(mask["output"]["kernel"])) == 2 * 6
+    assert np.all(mask["output"]["bias"])
+
+
+def test_heads_go_one_after_the_other():
+    tree = {"block1": {"attention": random_tree(0, ATTENTION)}, "block2": {"attention": random_tree(1, ATTENTION)}}
+    two = attention_mask(tree, full_mask(tree), 3, keep=2)
+    other = jax.tree.map(lambda leaf: -leaf, tree)
+    one = attention_mask(other, two, 3, keep=1, aggregate="sum")
+    assert is_nested(one, two)
+    for block in ("block1", "block2"):
+        assert np.sum(one[block]["attention"]["output"]["kernel"]) == 2 * 6
+    with pytest.raises(TreeError, match="2 entries are to be kept at 'block1/attention' but the mask keeps 1"):
+        attention_mask(tree, one, 3, keep=2)
+
+
+def test_heads_that_the_parameters_do_not_tell_apart_are_refused():
+    with pytest.raises(ConfigError, match=r"no attention with a kernel 'query_key_value' .* or prune filters"):
+        attention_scores(random_tree(0), 2)
+    with pytest.raises(ConfigError, match="num_heads is 4 but must divide the 6 components at 'block1/attention'"):
+        attention_scores({"block1": {"attention": random_tree(0, ATTENTION)}}, 4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([(1, 2), (2, 4), (4, 8), (3, 3)]), st.booleans())
+def test_exactly_n_of_every_m_inputs_are_kept_and_the_rest_whole(seed, numbers, coarse):
+    n, m = numbers
+    scores = random_tree(seed, {"conv": (3, 3, 4, 2), "dense": (11, 3), "bias": (4,)})
+    scores = jax.tree.map(np.round, scores) if coarse else scores
+    mask = n_of_m_mask(scores, n, m)
+    assert np.all(mask["bias"])
+    for name in ("conv", "dense"):
+        rows, kept = (np.asarray(tree[name]).reshape(-1, tree[name].shape[-1]) for tree in (scores, mask))
+        whole = len(rows) // m * m
+        assert np.all(kept[whole:])
+        for start in range(0, whole, m):
+            for j in range(rows.shape[1]):
+                best = sorted(range(start, start + m), key=lambda i: (-rows[i, j], i))[:n]
+                assert set(start + np.flatnonzero(kept[start : start + m, j])) == set(best)
+
+
+def test_groups_of_a_convolution_are_neighbouring_channels_where_they_divide():
+    scores = random_tree(0, {"kernel": (3, 3, 8, 2)})
+    kept = np.asarray(n_of_m_mask(scores)["kernel"])
+    np.testing.assert_array_equal(kept.reshape(3, 3, 2, 4, 2).sum(axis=3), 2)
+
+
+def test_n_of_m_keeps_leaves_that_are_not_prunable_and_refuses_what_cannot_be():
+    scores = random_tree(0)
+    prunable = {"conv": {"kernel": False, "bias": False}, "dense": {"kernel": True}, "norm": {"bias": False}}
+    mask = n_of_m_mask(scores, prunable=prunable)
+    assert np.all(mask["conv"]["kernel"])
+    assert np.sum(mask["dense"]["kernel"]) == 2 * 6
+    with pytest.raises(ConfigError, match=r"lottery.n is 5 but must lie in \[1, 4\]"):
+        n_of_m_mask(scores, 5, 4)
+    with pytest.raises(TreeError, match="a score is NaN at 'kernel'"):
+        n_of_m_mask({"kernel": np.full((4, 1), np.nan)})
