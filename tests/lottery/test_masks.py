@@ -128,6 +128,12 @@ def test_shuffling_keeps_the_counts_of_layers_and_depends_on_the_key_alone():
     assert hamming_distance(shuffled, shuffle_within_layers(mask, jax.random.key(1)))[0] > 0
 
 
+def test_leaves_of_one_shape_are_shuffled_independently():
+    half = np.arange(40) < 20
+    shuffled = shuffle_within_layers({"a": half, "b": half}, jax.random.key(0))
+    assert np.any(shuffled["a"] != shuffled["b"])
+
+
 def test_masks_that_do_not_fit_are_refused_by_their_first_differing_path():
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), random_mask(0))
     mask = random_mask(0)

@@ -49,10 +49,10 @@ def test_whole_filters_go_with_their_bias_and_nothing_else():
 
 
 def test_filters_that_are_gone_do_not_compete_and_pruned_entries_do_not_count():
-    scores = {"kernel": np.array([[9.0, 1.0, 2.0, 0.0], [9.0, 1.0, 9.0, 3.0]], np.float32)}
+    scores = {"kernel": np.array([[9.0, 1.0, 1.0, 0.0], [9.0, 1.0, 9.0, 3.0]], np.float32)}
     current = {"kernel": np.array([[False, True, True, True], [False, True, False, True]])}
     mask = filter_mask(scores, current, {"kernel": 2})
-    assert mask["kernel"].tolist() == [[False, False, True, True], [False, False, False, True]]
+    assert mask["kernel"].tolist() == [[False, True, False, True], [False, True, False, True]]
     assert is_nested(mask, current)
     with pytest.raises(TreeError, match="4 entries are to be kept at 'kernel' but the mask keeps 3 there"):
         filter_mask(scores, current, {"kernel": 4})
@@ -105,6 +105,15 @@ def test_heads_go_one_after_the_other():
         assert np.sum(one[block]["attention"]["output"]["kernel"]) == 2 * 6
     with pytest.raises(TreeError, match="2 entries are to be kept at 'block1/attention' but the mask keeps 1"):
         attention_mask(tree, one, 3, keep=2)
+
+
+def test_pruned_entries_of_a_head_do_not_count():
+    tree = {"block1": {"attention": jax.tree.map(np.ones_like, random_tree(0, ATTENTION))}}
+    current = jax.tree.map(lambda leaf: leaf > 0, tree)
+    current["block1"]["attention"]["output"]["kernel"][0, :2] = False
+    tree["block1"]["attention"]["output"]["kernel"][0, :2] = 100.0
+    mask = attention_mask(tree, current, 3, keep=2)
+    assert not np.any(mask["block1"]["attention"]["output"]["kernel"][:2])
 
 
 def test_heads_that_the_parameters_do_not_tell_apart_are_refused():
