@@ -104,12 +104,12 @@ def test_a_landscape_that_was_stopped_or_cut_short_goes_on_to_the_same_values(tr
     expected = run_landscape(config, tmp_path / "whole")
 
     @contextlib.contextmanager
-    def after_two_chunks():
-        asked = iter([0, 0, signal.SIGTERM])
+    def after_one_chunk():
+        asked = iter([0, signal.SIGTERM])
         yield lambda: next(asked)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "stop_requests", after_two_chunks)
+        patch.setattr(module, "stop_requests", after_one_chunk)
         with pytest.raises(Stopped):
             run_landscape(config, tmp_path / "cut")
     known = lines_of(tmp_path / "cut")

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
 from repcon_jax.data import Dataset, prepare_splits, stratified_subset
@@ -66,7 +66,7 @@ class Bench:
     mesh: Mesh | None
     say: Callable[[str], None]
     stop_requested: Callable[[], int]
-    programs: dict[Any, tuple[int, Any]] = dataclasses.field(default_factory=dict)
+    programs: dict[Any, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def key(self) -> jax.Array:
@@ -108,10 +108,8 @@ class Bench:
         store = PointStore(self.workdir / "values" / f"{name}.jsonl", about)
         missing = store.missing(coordinates, self.names())
         if len(missing):
-            kind = locate, jax.tree.structure(surface), len(missing)
-            if kind not in self.programs:
-                self.programs[kind] = self._program(locate, surface, coordinates.shape[1], len(missing))
-            chunk, program = self.programs[kind]
+            surface = _on_all(self.mesh, surface)
+            chunk, program = self._program(locate, surface, missing)
             self._measure(name, store, chunk, program, surface, missing)
         return store.values(coordinates, self.names())
 
@@ -128,18 +126,18 @@ class Bench:
                 store.add(part, {metric: np.asarray(column)[: len(part)] for metric, column in found.items()})
                 bar.update(len(part))
 
-    def _program(self, locate: Locate, surface: PyTree, dimensions: int, count: int) -> tuple[int, Any]:
+    def _program(self, locate: Locate, surface: PyTree, coordinates: np.ndarray) -> tuple[int, Any]:
         """Points of a call, and the compiled program."""
+        count, dimensions = coordinates.shape
         devices = 1 if self.mesh is None else self.mesh.size
         most = -(-count // devices)
         if self._is_sequential():
             chunk = devices * min(_SEQUENTIAL_CHUNK, most)
-            return chunk, _compiled(self._evaluation(locate, 1), surface, self.data, (chunk, dimensions))
+            return chunk, self._compiled(locate, 1, surface, (chunk, dimensions))
         vectorised = min(_MOST_VECTORISED, most)
         limit = memory_limit(self.config.mesh)
         while True:
-            shape = (devices * vectorised, dimensions)
-            program = _compiled(self._evaluation(locate, vectorised), surface, self.data, shape)
+            program = self._compiled(locate, vectorised, surface, (devices * vectorised, dimensions))
             need = _bytes(program)
             if limit is None or need <= limit or vectorised == 1:
                 break
@@ -150,6 +148,14 @@ class Bench:
                 f"measured in chunks of {devices * vectorised}."
             )
         return devices * vectorised, program
+
+    def _compiled(self, locate: Locate, vectorised: int, surface: PyTree, shape: tuple[int, int]) -> Any:
+        kind = locate, vectorised, jax.tree.structure(surface), shape
+        if kind not in self.programs:
+            evaluate = jax.jit(self._evaluation(locate, vectorised).evaluate)
+            coordinates = jax.ShapeDtypeStruct(shape, jnp.float32)
+            self.programs[kind] = evaluate.lower(surface, self.data, coordinates).compile()
+        return self.programs[kind]
 
     def _is_sequential(self) -> bool:
         chosen = self.config.mesh.members
@@ -218,6 +224,7 @@ def build_bench(
     mesh = None
     if len(jax.devices()) > 1:
         mesh = jax.make_mesh((len(jax.devices()),), ("points",), (AxisType.Auto,))
+    data = _on_all(mesh, data)
     return Bench(config, workdir, model, networks, data, splits.train.num_classes, mesh, say, stop_requested)
 
 
@@ -244,9 +251,9 @@ def _fitted(network: Network, shapes: tuple[Params, ModelState], is_curve: bool 
     return network._replace(params=params, model_state=model_state)
 
 
-def _compiled(evaluation: Evaluation, surface: PyTree, data: LandscapeData, shape: tuple[int, int]) -> Any:
-    coordinates = jax.ShapeDtypeStruct(shape, jnp.float32)
-    return jax.jit(evaluation.evaluate).lower(surface, data, coordinates).compile()
+def _on_all(mesh: Mesh | None, tree: PyTree) -> PyTree:
+    """The tree on every device, so that it is sent there once and not with every chunk."""
+    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def _bytes(program: Any) -> int:

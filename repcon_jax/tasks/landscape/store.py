@@ -67,6 +67,15 @@ class PointStore:
             os.fsync(file.fileno())
 
 
+def as_json(values: np.ndarray | np.floating) -> Any:
+    """Nested lists, or a number, in which None stands for what is not finite, as JSON has no word for it.
+
+    >>> as_json(np.array([[1.0, np.inf]]))
+    [[1.0, None]]
+    """
+    return np.where(np.isfinite(values), values, None).tolist()
+
+
 def _keys(coordinates: np.ndarray) -> list[At]:
     """Coordinates as float32 sees them, which is how they are evaluated."""
     return [tuple(float(x) for x in row) for row in np.asarray(coordinates, np.float32)]

@@ -15,6 +15,7 @@ from repcon_jax.random import stream
 from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import Bench
 from repcon_jax.tasks.landscape.networks import Network, config_of
+from repcon_jax.tasks.landscape.store import as_json
 from repcon_jax.tasks.landscape.surfaces import on_path, states_for
 
 
@@ -91,9 +92,9 @@ def along(bench: Bench, path: Path, networks: list[Network], num_points: int, ki
     values = bench.values(name, about, on_path, surface, np.linspace(0, 1, num_points)[:, None])
     return {
         "ends": ends,
-        "values": {metric: column.tolist() for metric, column in values.items()},
+        "values": {metric: as_json(column) for metric, column in values.items()},
         "barrier": {
-            metric: {"over_line": float(barrier(column)), "over_mean": float(barrier_over_mean(column))}
+            metric: {"over_line": as_json(barrier(column)), "over_mean": as_json(barrier_over_mean(column))}
             for metric, column in values.items()
         },
     }
@@ -145,5 +146,5 @@ def _aligned(bench: Bench, first: Network, second: Network) -> Network:
 
 
 def _instability(pairs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    table = {metric: np.array([pair["values"][metric] for pair in pairs]) for metric in pairs[0]["values"]}
-    return {m: {name: float(v) for name, v in instability(values).items()} for m, values in table.items()}
+    table = {metric: np.array([pair["values"][metric] for pair in pairs], float) for metric in pairs[0]["values"]}
+    return {m: {name: as_json(value) for name, value in instability(values).items()} for m, values in table.items()}

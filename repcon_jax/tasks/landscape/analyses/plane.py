@@ -10,6 +10,7 @@ from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.landscape.planes import Basis, Extent, Origin, Plane, extent_around, grid, plane_through
 from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import Bench
+from repcon_jax.tasks.landscape.store import as_json
 from repcon_jax.tasks.landscape.surfaces import on_plane, states_for
 
 
@@ -93,7 +94,10 @@ def measure_plane(
     def values(coordinates: np.ndarray) -> dict[str, np.ndarray]:
         return bench.values("plane", about, on_plane, surface, coordinates)
 
-    marked = values(np.array(list(points.values())))
+    places = np.array(list(points.values()))
+    grids = [np.asarray(grid(box, resolution)) for box in extents]
+    values(np.concatenate([places, *grids]))  # all in one program, of which the parts are then read
+    marked = {metric: as_json(column) for metric, column in values(places).items()}
     return {
         "kind": "plane",
         "title": bench.config.title,
@@ -101,12 +105,12 @@ def measure_plane(
         **{name: about[name] for name in ("origin", "basis")},
         "reference": names.get(bench.config.reference, bench.config.reference),
         "points": [
-            {"name": name, "coordinates": at, "values": {m: v[i].item() for m, v in marked.items()}}
+            {"name": name, "coordinates": at, "values": {m: v[i] for m, v in marked.items()}}
             for i, (name, at) in enumerate(points.items())
         ],
         "grids": [
-            _grid("whole" if i == 0 else f"crop_{i}", box, resolution, values(np.asarray(grid(box, resolution))))
-            for i, box in enumerate(extents)
+            _grid("whole" if i == 0 else f"crop_{i}", box, resolution, values(coordinates))
+            for i, (box, coordinates) in enumerate(zip(extents, grids, strict=True))
         ],
     }
 
@@ -123,5 +127,5 @@ def _grid(name: str, extent: Extent, resolution: tuple[int, int], values: dict[s
         "extent": list(extent),
         "x": jnp.linspace(*extent[:2], resolution[0]).tolist(),
         "y": jnp.linspace(*extent[2:], resolution[1]).tolist(),
-        "values": {metric: column.reshape(resolution[::-1]).tolist() for metric, column in values.items()},
+        "values": {metric: as_json(column.reshape(resolution[::-1])) for metric, column in values.items()},
     }
