@@ -1,7 +1,6 @@
 """Optimisers with per-parameter rules; the updates are PyTorch's, so that published recipes carry over."""
 
 import dataclasses
-import re
 from typing import Any, Literal
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from repcon_jax.errors import ConfigError, check_range, did_you_mean
+from repcon_jax.patterns import first_matches
 from repcon_jax.schema import check_type, parse_call
 from repcon_jax.training.durations import Clock
 from repcon_jax.training.schedules import Schedule, ScheduleValue, parse_schedule
@@ -86,33 +86,8 @@ def assign_rules(patterns: list[str], params: Params) -> PyTree:
     >>> assign_rules(["bias$", ".*"], {"dense": {"bias": 1, "kernel": 2}})
     {'dense': {'bias': '0', 'kernel': '1'}}
     """
-    compiled = [_compile(pattern) for pattern in patterns]
-
-    def first(name: str, _: Any) -> str:
-        for index, pattern in enumerate(compiled):
-            if pattern.search(name):
-                return str(index)
-        raise ConfigError(
-            f"optimiser.rules cover no parameter {name!r}; end them with ('.*', 'default') or a pattern that finds it."
-        )
-
-    labels = map_named(first, params)
-    # A last rule that catches all is good style even where nothing is left for it.
-    last = {len(patterns) - 1} if patterns and patterns[-1] in (".", ".*") else set()
-    unused = set(range(len(patterns))) - last - {int(label) for label in named_leaves(labels).values()}
-    if unused:
-        raise ConfigError(
-            f"optimiser.rules has the pattern {patterns[min(unused)]!r}, which decides for no parameter; "
-            f"the parameters are {', '.join(list(named_leaves(params))[:6])}, ...; correct or remove it."
-        )
-    return labels
-
-
-def _compile(pattern: str) -> re.Pattern:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"optimiser.rules has {pattern!r}, which is no regular expression: {error}.") from error
+    matches = first_matches(patterns, named_leaves(params), "optimiser.rules", "('.*', 'default')")
+    return map_named(lambda name, _: str(matches[name]), params)
 
 
 def _parse_rule(text: str) -> dict[str, Any]:
