@@ -26,8 +26,9 @@ from repcon_jax.tasks.landscape.base import ANALYSES
 from repcon_jax.tasks.landscape.bench import build_bench
 from repcon_jax.tasks.landscape.config import LandscapeConfig, parse_landscape, plain_landscape
 from repcon_jax.tasks.landscape.losses import loss_of, state_of
-from repcon_jax.tasks.landscape.networks import expand
 from repcon_jax.tasks.landscape.run import run_landscape
+from repcon_jax.tasks.references import expand
+from repcon_jax.tasks.runs import order_of
 from repcon_jax.training.checkpoints import CheckpointConfig
 from repcon_jax.training.mesh import MeshConfig
 
@@ -175,7 +176,7 @@ def test_runs_of_the_landscape_are_trained_in_order_and_start_where_they_should(
         runs={"a_second": second, "z_first": first},
         **SMALL,
     )
-    assert config.order() == ["z_first", "a_second"]
+    assert order_of(config.runs) == ["z_first", "a_second"]
     results = run_landscape(config, tmp_path)
     assert results["groups"]["start"]["instability"]["norm"]["max"] == 0.0  # members share the start
     ends = results["groups"]["end"]["pairs"][0]["values"]["norm"]
@@ -333,7 +334,7 @@ def test_points_on_one_line_and_networks_of_another_shape_are_refused(trained, t
 
 def test_a_star_stands_for_all_members_and_a_single_network_has_no_pair(trained, tmp_path):
     config = wrong(trained, runs=RUNS)
-    assert expand("first/*/end:params", config) == [f"first/seed_{i}/end:params" for i in range(3)]
+    assert expand("first/*/end:params", config.runs) == [f"first/seed_{i}/end:params" for i in range(3)]
     lonely = with_options(ANALYSES, "paths", groups={"lonely": (f"{trained}/seed_0/2",)})
     with pytest.raises(ConfigError, match="'lonely' with a single network"):
         run_landscape(wrong(trained, analysis=lonely), tmp_path)

@@ -17,7 +17,7 @@ class Analysis:
     """What is measured of some networks.
 
     Args:
-        networks: references of all networks that it needs, see ``repcon_jax.tasks.landscape.networks``.
+        networks: references of all networks that it needs, see ``repcon_jax.tasks.references``.
         measure: bench -> results, as JSON values with the entry ``kind``, from which figures are drawn.
         curves: references of trained curves, whose parameters have a leading axis of bends.
     """

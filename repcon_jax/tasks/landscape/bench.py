@@ -30,8 +30,8 @@ from repcon_jax.random import stream
 from repcon_jax.stopping import Stopped
 from repcon_jax.tasks.landscape.base import Analysis
 from repcon_jax.tasks.landscape.config import LandscapeConfig
-from repcon_jax.tasks.landscape.networks import Network, config_of, expand, load_network
 from repcon_jax.tasks.landscape.store import PointStore
+from repcon_jax.tasks.references import Network, config_of, expand, load_network
 from repcon_jax.trees import check_same_shapes
 from repcon_jax.typing import ModelState, Params, PyTree
 
@@ -74,8 +74,8 @@ class Bench:
         return jax.random.key(self.config.seed)
 
     def expanded(self, reference: str) -> list[str]:
-        """What a reference stands for, see ``repcon_jax.tasks.landscape.networks.expand``."""
-        return expand(reference, self.config)
+        """What a reference stands for, see ``repcon_jax.tasks.references.expand``."""
+        return expand(reference, self.config.runs)
 
     @property
     def batch_norm(self) -> str:
@@ -194,14 +194,14 @@ def build_bench(
             not there.
     """
     references = all_references(analysis, config)
-    run = config_of(references[0], config)
+    run = config_of(references[0], config.runs)
     splits = prepare_splits(run.data)
     _, model = create_model(run, splits)
     example = jax.ShapeDtypeStruct((1, *splits.train.images.shape[1:]), jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), example)
-    networks = {name: _fitted(load_network(name, workdir, config), shapes) for name in references}
+    networks = {name: _fitted(load_network(name, workdir, config.runs), shapes) for name in references}
     for name in analysis.curves:
-        networks[name] = _fitted(load_network(name, workdir, config), shapes, is_curve=True)
+        networks[name] = _fitted(load_network(name, workdir, config.runs), shapes, is_curve=True)
     train = _part(splits.train, config.train_examples, config.seed)
     parts = {"train": train}
     if splits.test is not None:
@@ -235,7 +235,7 @@ def all_references(analysis: Analysis, config: LandscapeConfig) -> list[str]:
         ConfigError: one names what does not exist.
     """
     given = [*analysis.networks, *([config.reference] if config.reference else [])]
-    return list(dict.fromkeys(itertools.chain.from_iterable(expand(reference, config) for reference in given)))
+    return list(dict.fromkeys(itertools.chain.from_iterable(expand(reference, config.runs) for reference in given)))
 
 
 def _fitted(network: Network, shapes: tuple[Params, ModelState], is_curve: bool = False) -> Network:

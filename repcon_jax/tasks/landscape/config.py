@@ -1,16 +1,16 @@
 """The config of a landscape: which networks, along what, measured how."""
 
 import dataclasses
-import graphlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from repcon_jax.config import ExperimentConfig, parse_config, plain_config, with_options
-from repcon_jax.errors import ConfigError, check_range, did_you_mean
+from repcon_jax.config import ExperimentConfig, plain_config, with_options
+from repcon_jax.errors import check_range
 from repcon_jax.landscape.base import build_metric
 from repcon_jax.landscape.evaluation import BatchNorm
 from repcon_jax.schema import Choice, to_dataclass, to_dict
 from repcon_jax.tasks.landscape.base import ANALYSES
+from repcon_jax.tasks.runs import order_of, run_config
 from repcon_jax.training.mesh import MeshConfig
 
 
@@ -24,8 +24,7 @@ class LandscapeConfig:
         metrics: measured at every point: names from ``repcon_jax.landscape.base.METRICS`` or of probes, with options
             where they differ from the defaults.
         task: tells this config from others.
-        runs: configs of the runs that are trained first, by name. A text ``{runs}/NAME/MEMBER/STEP`` in the options of
-            an objective stands for a checkpoint of another one, which is then trained before.
+        runs: configs of the runs that are trained first, by name, see ``repcon_jax.tasks.runs``.
         reference: the network with which outputs are compared; None for none.
         measured_on: parts of the data on which losses are measured.
         train_examples, test_examples: examples of each part, classes in proportion; None for all. Probes are fitted
@@ -65,7 +64,7 @@ class LandscapeConfig:
             build_metric(text)
         for name in self.runs:
             self.run(name)
-        self.order()
+        order_of(self.runs)
         ANALYSES.build(self.analysis.name, **self.analysis.options)
 
     def run(self, name: str) -> ExperimentConfig:
@@ -74,31 +73,7 @@ class LandscapeConfig:
         Raises:
             ConfigError: it is wrong; the message begins with the run's name.
         """
-        try:
-            return parse_config(self.runs[name])
-        except ConfigError as error:
-            raise ConfigError(f"runs.{name}: {error}") from error
-
-    def order(self) -> list[str]:
-        """Names of the runs, each after those from whose checkpoints it starts.
-
-        Raises:
-            ConfigError: one starts from a run that does not exist, or they start from each other.
-        """
-        needs = {name: _starts(self.run(name)) for name in self.runs}
-        for name, others in needs.items():
-            for other in others - needs.keys():
-                raise ConfigError(f"runs.{name} starts from the run {other!r}; {did_you_mean(other, self.runs)}.")
-        try:
-            return list(graphlib.TopologicalSorter(needs).static_order())
-        except graphlib.CycleError as error:
-            raise ConfigError(f"runs start from each other: {', '.join(error.args[1])}; break the circle.") from error
-
-
-def _starts(run: ExperimentConfig) -> set[str]:
-    """The runs that a run starts from."""
-    texts = [value for value in run.objective.options.values() if isinstance(value, str)]
-    return {text.split("/")[1] for text in texts if text.startswith("{runs}/")}
+        return run_config(self.runs, name)
 
 
 def parse_landscape(values: Mapping[str, Any]) -> LandscapeConfig:

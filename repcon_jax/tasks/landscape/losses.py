@@ -13,7 +13,7 @@ from repcon_jax.landscape.curvature import batched
 from repcon_jax.landscape.evaluation import check_needs
 from repcon_jax.landscape.recalibration import recalibrate
 from repcon_jax.tasks.landscape.bench import Bench
-from repcon_jax.tasks.landscape.networks import Network
+from repcon_jax.tasks.references import Network
 from repcon_jax.typing import ModelState, Params, PyTree
 
 Loss = Callable[[Params, ModelState], Float[Array, ""]]

@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from repcon_jax.config import parse_config
 from repcon_jax.errors import ConfigError, UserError
-from repcon_jax.experiment import run_experiment
 from repcon_jax.figures.landscapes import write_landscape_figures, write_landscape_report
 from repcon_jax.files import read_json, write_json
 from repcon_jax.stopping import stop_requests
 from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import all_references, build_bench
 from repcon_jax.tasks.landscape.config import LandscapeConfig, parse_landscape, plain_landscape
-from repcon_jax.tasks.landscape.networks import expand, resolve_starts
+from repcon_jax.tasks.references import expand
+from repcon_jax.tasks.runs import train_runs
 from repcon_jax.workdir import check_config, locked, open_workdir, record_end, record_start
 
 # Values are kept point by point, so a later start may ask for other points of the same surface.
@@ -49,9 +48,7 @@ def run_landscape(config: LandscapeConfig, workdir: pathlib.Path, say: Callable[
     with locked(workdir), contextlib.ExitStack() as stack:
         began = time.monotonic()
         record_start(workdir)
-        for name in config.order():
-            resolved = resolve_starts(dict(config.runs[name]), workdir)
-            run_experiment(parse_config(resolved), workdir / "runs" / name, say)
+        train_runs(config.runs, workdir, say)
         stop_requested = stack.enter_context(stop_requests())
         results = analysis.measure(build_bench(config, workdir, analysis, say, stop_requested))
         write_landscape_figures(workdir / "figures", results)
@@ -78,6 +75,6 @@ def _check_references(config: LandscapeConfig, analysis: Analysis) -> None:
     if not all_references(analysis, config):
         raise ConfigError("analysis names no network; give references such as 'RUN/seed_0/end'.")
     for reference in analysis.curves:
-        expand(reference, config)
-    if config.reference and len(expand(config.reference, config)) > 1:
+        expand(reference, config.runs)
+    if config.reference and len(expand(config.reference, config.runs)) > 1:
         raise ConfigError(f"reference is {config.reference!r} but must be a single network; name a member.")

@@ -17,7 +17,7 @@ from repcon_jax.random import stream
 from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import Bench
 from repcon_jax.tasks.landscape.losses import loss_of, state_of, training_batches
-from repcon_jax.tasks.landscape.networks import Network
+from repcon_jax.tasks.references import Network
 from repcon_jax.typing import ModelState, Params
 
 

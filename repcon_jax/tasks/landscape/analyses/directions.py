@@ -16,7 +16,7 @@ from repcon_jax.tasks.landscape.analyses.plane import measure_plane
 from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import Bench
 from repcon_jax.tasks.landscape.losses import loss_of, state_of
-from repcon_jax.tasks.landscape.networks import Network
+from repcon_jax.tasks.references import Network
 from repcon_jax.trees import norm
 from repcon_jax.typing import PyTree
 

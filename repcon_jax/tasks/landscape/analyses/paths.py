@@ -14,9 +14,9 @@ from repcon_jax.landscape.paths import PATHS, Path
 from repcon_jax.random import stream
 from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import Bench
-from repcon_jax.tasks.landscape.networks import Network, config_of
 from repcon_jax.tasks.landscape.store import as_json
 from repcon_jax.tasks.landscape.surfaces import on_path, states_for
+from repcon_jax.tasks.references import Network, config_of
 
 
 @ANALYSES.register("paths")
@@ -137,7 +137,7 @@ def _measure_pair(
 
 def _aligned(bench: Bench, first: Network, second: Network) -> Network:
     """The second network with its units in the order of the first one's."""
-    run = config_of(first.name, bench.config)
+    run = config_of(first.name, bench.config.runs)
     names = run.encoder.name, run.head.name
     spec = permutation_spec(*names, first.params, first.model_state, run.encoder.options)
     found, _ = match_weights(spec, first.params, second.params, stream(bench.key, "alignment"))

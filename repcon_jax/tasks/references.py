@@ -1,4 +1,4 @@
-"""Networks by reference: a checkpoint of one of the runs or of any other, and a part of it.
+"""Networks by reference: a checkpoint of one of a task's runs or of any other, and a part of it.
 
 A reference is ``PLACE`` or ``PLACE:PART``. The place is ``RUN/MEMBER/STEP``, where the run is a name in
 ``config.runs``, the member a name such as ``seed_0`` or ``locality_1.0__seed_0``, and the step a number, ``start`` or
@@ -7,14 +7,13 @@ A reference is ``PLACE`` or ``PLACE:PART``. The place is ``RUN/MEMBER/STEP``, wh
 """
 
 import pathlib
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from repcon_jax.config import ExperimentConfig, parse_config
-from repcon_jax.errors import CheckpointError, ConfigError, did_you_mean
+from repcon_jax.errors import ConfigError, did_you_mean
 from repcon_jax.files import read_json
 from repcon_jax.members import names_of
-from repcon_jax.tasks.landscape.config import LandscapeConfig
+from repcon_jax.tasks.runs import Runs, checkpoint_folder, run_config
 from repcon_jax.training.checkpoints import load_params, tree_digest
 from repcon_jax.typing import ModelState, Params
 
@@ -34,7 +33,7 @@ class Network(NamedTuple):
     digest: str
 
 
-def expand(reference: str, config: LandscapeConfig) -> list[str]:
+def expand(reference: str, runs: Runs) -> list[str]:
     """The references that a reference stands for: itself, or one for every member of a run.
 
     Raises:
@@ -42,13 +41,13 @@ def expand(reference: str, config: LandscapeConfig) -> list[str]:
     """
     place, colon, part = reference.partition(":")
     words = place.split("/")
-    if words[0] not in config.runs:
-        _check_folder(reference, place, config.runs)
+    if words[0] not in runs:
+        _check_folder(reference, place, runs)
         return [reference]
     if len(words) != 3:
         raise ConfigError(f"reference {reference!r} names a run but must be RUN/MEMBER/STEP; correct it.")
     run, member, step = words
-    members = [str(name) for name in names_of(config.run(run))]
+    members = [str(name) for name in names_of(run_config(runs, run))]
     if member != "*" and member not in members:
         raise ConfigError(f"reference {reference!r} names no member of run {run!r}; {did_you_mean(member, members)}.")
     if step not in ("start", "end") and not step.isdigit():
@@ -56,7 +55,7 @@ def expand(reference: str, config: LandscapeConfig) -> list[str]:
     return [f"{run}/{m}/{step}{colon}{part}" for m in (members if member == "*" else [member])]
 
 
-def config_of(reference: str, config: LandscapeConfig) -> ExperimentConfig:
+def config_of(reference: str, runs: Runs) -> ExperimentConfig:
     """The config of the run that a reference belongs to.
 
     Raises:
@@ -64,60 +63,28 @@ def config_of(reference: str, config: LandscapeConfig) -> ExperimentConfig:
     """
     place = reference.partition(":")[0]
     run = place.split("/")[0]
-    if run in config.runs:
-        return config.run(run)
+    if run in runs:
+        return run_config(runs, run)
     return parse_config(read_json(pathlib.Path(place).parents[2] / "config.json"))
 
 
-def load_network(reference: str, workdir: pathlib.Path, config: LandscapeConfig) -> Network:
+def load_network(reference: str, workdir: pathlib.Path, runs: Runs) -> Network:
     """Reads a network.
 
     Args:
         reference: one that ``expand`` returned.
-        workdir: of the landscape; its runs lie in ``runs/``.
-        config: names the runs.
+        workdir: of the task; its runs lie in ``runs/``.
+        runs: of the task.
     Raises:
         CheckpointError: the step was never saved (the saved ones are listed) or lacks the part.
     """
     place, _, part = reference.partition(":")
-    folder = pathlib.Path(place)
-    if place.split("/")[0] in config.runs:
-        folder = checkpoint_folder(place, workdir)
+    folder = checkpoint_folder(place, workdir) if place.split("/")[0] in runs else pathlib.Path(place)
     params, model_state = load_params(str(folder), part or "params")
     return Network(reference, params, model_state, tree_digest((params, model_state)))
 
 
-def checkpoint_folder(place: str, workdir: pathlib.Path) -> pathlib.Path:
-    """The folder of a checkpoint ``RUN/MEMBER/STEP`` of one of the runs in a landscape's work directory.
-
-    Raises:
-        CheckpointError: the step was never saved.
-    """
-    run, member, step = place.split("/")
-    folder = workdir / "runs" / run / "checkpoints" / member
-    steps = sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
-    wanted = {"start": 0, "end": steps[-1] if steps else -1}.get(step)
-    wanted = int(step) if wanted is None else wanted
-    if wanted not in steps:
-        raise CheckpointError(
-            f"{folder} holds no step {step}; saved are {', '.join(map(str, steps)) or 'none'}; name one of them, or "
-            f"let --config.runs.{run}.checkpoint.keep name the step."
-        )
-    return folder / str(wanted)
-
-
-def resolve_starts(values: dict[str, Any], workdir: pathlib.Path) -> dict[str, Any]:
-    """The plain config of a run with ``{runs}/RUN/MEMBER/STEP`` replaced by the folder, in its objective's options."""
-
-    def resolve(value: Any) -> Any:
-        if not isinstance(value, str) or not value.startswith("{runs}/"):
-            return value
-        return str(checkpoint_folder(value.removeprefix("{runs}/"), workdir))
-
-    return {**values, "objective": {name: resolve(value) for name, value in values["objective"].items()}}
-
-
-def _check_folder(reference: str, place: str, runs: Mapping[str, Any]) -> None:
+def _check_folder(reference: str, place: str, runs: Runs) -> None:
     folder = pathlib.Path(place)
     if not folder.name.isdigit() or not folder.is_dir():
         raise ConfigError(
