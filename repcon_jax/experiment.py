@@ -25,13 +25,19 @@ from repcon_jax.stopping import Stopped, stop_requests
 from repcon_jax.workdir import check_config, locked, open_workdir, record_end, record_start
 
 
-def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callable[[str], None] = print) -> dict:
+def run_experiment(
+    config: ExperimentConfig,
+    workdir: pathlib.Path,
+    say: Callable[[str], None] = print,
+    problem: Problem | None = None,
+) -> dict:
     """Trains, probes and reports every member of a run; goes on where an earlier start was stopped.
 
     Args:
         config: what to run.
         workdir: where everything is written, and read again at the next start.
         say: receives lines for the user.
+        problem: what ``build_problem`` gives for the config, where several runs share it and its programs.
     Returns:
         The contents of ``results.json``.
     Raises:
@@ -49,7 +55,7 @@ def run_experiment(config: ExperimentConfig, workdir: pathlib.Path, say: Callabl
             found = read_json(done, "seeds", "steps") if is_main() else None
         return from_main(found)
     with together():
-        problem = build_problem(config)
+        problem = build_problem(config) if problem is None else problem
     with contextlib.ExitStack() as stack:
         with together():
             if is_main():

@@ -10,7 +10,7 @@ from repcon_jax.files import read_json, write_json
 from repcon_jax.members import Group, plan_groups, points_of, seeds_of
 from repcon_jax.problem import Problem
 from repcon_jax.training.mesh import MeshConfig
-from repcon_jax.training.population import Population, compile_population
+from repcon_jax.training.population import Population
 
 # What the allocator, probes and evaluation need beside the training program.
 _USABLE = 0.85
@@ -32,7 +32,7 @@ def plan(problem: Problem, workdir: pathlib.Path, say: Callable[[str], None]) ->
     capacity, limit = known or problem.size, memory_limit(problem.config.mesh)
     while True:
         groups = plan_groups(seeds, num_points, capacity, mesh.shape["member"])
-        program = compile_population(problem.recipe, problem.members(groups[0]))
+        program = problem.program(groups[0])
         size = len(groups[0].seeds) * len(groups[0].points)
         need = from_main(program.bytes_per_device())
         if known or limit is None or need <= limit or size <= mesh.shape["member"]:

@@ -22,7 +22,7 @@ from repcon_jax.training.evaluation import evaluate_dataset
 from repcon_jax.training.loop import TrainData
 from repcon_jax.training.mesh import build_mesh, is_sequential, place, placements
 from repcon_jax.training.optimisers import build_optimiser
-from repcon_jax.training.population import Members, Recipe, Values
+from repcon_jax.training.population import Members, Population, Recipe, Values, compile_population
 from repcon_jax.training.schedules import Alternatives
 from repcon_jax.training.step import Objective, TrainState
 from repcon_jax.trees import signature
@@ -41,6 +41,7 @@ class Problem:
         probe_splits: the data that representations are judged on.
         test: images and labels on which the objective is evaluated, on the devices, or None.
         axes: for every axis of the population but the seeds the dotted name of its scalar.
+        programs: compiled so far, by number of seeds and points; runs of one problem share them.
     """
 
     config: ExperimentConfig
@@ -50,6 +51,7 @@ class Problem:
     probe_splits: Splits | None
     test: tuple[jax.Array, jax.Array] | None
     axes: dict[str, str]
+    programs: dict[tuple[int, int], Population] = dataclasses.field(default_factory=dict)
 
     @property
     def clock(self) -> Clock:
@@ -70,6 +72,13 @@ class Problem:
             found = [points[i][axis] for i in group.points]
             values[path] = np.array([texts.index(v) for v in found], np.int32) if texts else np.float32(found)
         return Members(np.array(group.seeds, np.int32), values)
+
+    def program(self, group: Group) -> Population:
+        """The compiled program that trains groups of this size."""
+        size = len(group.seeds), len(group.points)
+        if size not in self.programs:
+            self.programs[size] = compile_population(self.recipe, self.members(group))
+        return self.programs[size]
 
     def evaluate(self, group: Group, point: int, state: TrainState) -> dict[str, float]:
         """The objective's metrics on the test set for one member of a group, whose state is given."""

@@ -19,6 +19,7 @@ def quick(monkeypatch):
     from repcon_jax.models import ENCODERS
     from repcon_jax.models.encoders.resnet import ARCHITECTURES, resnet
     from repcon_jax.tasks.landscape import run as landscape
+    from repcon_jax.tasks.lottery import run as lottery
 
     ENCODERS.names()  # a registry finds its own files before anything in it is replaced
     for name, (kind, _, channels) in ARCHITECTURES.items():
@@ -29,5 +30,6 @@ def quick(monkeypatch):
     )
     monkeypatch.setattr(problem, "prepare_splits", without_test_images)
     monkeypatch.setattr(landscape, "write_landscape_figures", lambda folder, results: folder.mkdir(exist_ok=True))
+    monkeypatch.setattr(lottery, "write_lottery_figures", lambda folder, results: folder.mkdir(exist_ok=True))
     yield
     jax.clear_caches()

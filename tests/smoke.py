@@ -45,6 +45,13 @@ def shrink_landscape(values):
     return values | sizes
 
 
+def shrink_lottery(values):
+    """The same plain config of a lottery with small runs, one seed, one round and two starts."""
+    values["training"] = shrink(values["training"])
+    values["runs"] = {"distil": shrink(values["runs"]["distil"])}
+    return values | {"schedule": "one_shot(density=0.5)", "starts": (values["starts"][0], values["starts"][-1])}
+
+
 def without_test_images(config):
     """``prepare_splits`` without a test set, whose evaluation would be one more program to compile."""
     return dataclasses.replace(prepare_splits(config), test=None)

@@ -6,15 +6,14 @@ import pathlib
 import runpy
 
 import pytest
-from smoke import shrink, shrink_landscape
+from smoke import shrink, shrink_landscape, shrink_lottery
 
 from repcon_jax.config import parse_config
 from repcon_jax.data import DataConfig, load
 from repcon_jax.errors import ConfigError, DataError
 from repcon_jax.experiment import run_experiment
 from repcon_jax.tasks import task_of
-from repcon_jax.tasks.landscape.config import parse_landscape
-from repcon_jax.tasks.landscape.run import run_landscape
+from repcon_jax.tasks.runs import run_config
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -47,8 +46,8 @@ def combinations(file):
 )
 def test_two_steps_of_every_documented_argument(file, arguments, tmp_path, quick):
     values = runpy.run_path(str(file))["get_config"](arguments or None).to_dict()
-    if values.get("task") == "landscape":
-        check_two_steps_of_a_landscape(values, tmp_path)
+    if "task" in values:
+        check_two_steps_of_a_task(values, tmp_path)
         return
     values = shrink(values)
     if "mlp" not in arguments:  # the recipe's own augmentation is compiled where the encoder costs nothing
@@ -61,10 +60,11 @@ def test_two_steps_of_every_documented_argument(file, arguments, tmp_path, quick
     assert (tmp_path / "run" / "report.md").exists()
 
 
-def check_two_steps_of_a_landscape(values, tmp_path):
-    config = parse_landscape(shrink_landscape(values))
-    skip_without(next(config.run(name) for name in config.runs).data)
-    run_landscape(config, tmp_path / "run")
+def check_two_steps_of_a_task(values, tmp_path):
+    task = task_of(values)
+    config = task.parse({"landscape": shrink_landscape, "lottery": shrink_lottery}[values["task"]](values))
+    skip_without(run_config(config.runs, next(iter(config.runs))).data)
+    task.run(config, tmp_path / "run")
     assert (tmp_path / "run" / "report.md").exists()
 
 

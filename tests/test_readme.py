@@ -6,7 +6,7 @@ import shlex
 import subprocess
 
 import pytest
-from smoke import shrink, shrink_landscape
+from smoke import shrink, shrink_landscape, shrink_lottery
 
 from repcon_jax.command_line import read_hosts, read_values, split_start_flags
 from repcon_jax.data import load
@@ -38,7 +38,8 @@ def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch, quick):
         load("digits" if "digits" in line or "quickstart" in line else "cifar10")
     except DataError as error:
         pytest.skip(f"data set cifar10 is not at hand: {error}")
-    config = task.parse((shrink_landscape if "task" in values else shrink)(values))
+    shrinks = {"landscape": shrink_landscape, "lottery": shrink_lottery}
+    config = task.parse(shrinks.get(values.get("task"), shrink)(values))
     results = task.run(config, tmp_path / "run")
     assert results["kind"] if "task" in values else results["steps"] == 2
     assert task.table(results).startswith("|") or "No probes" in task.table(results)

@@ -1,1 +1,58 @@
 """What is left when weights go: masks, criteria, distributions, schedules, structure."""
+
+from repcon_jax.lottery.base import CRITERIA, Criterion, Evidence, build_criterion, prune_iteratively, score
+from repcon_jax.lottery.masks import (
+    counts,
+    density,
+    full_mask,
+    hamming_distance,
+    intersection,
+    is_nested,
+    layer_densities,
+    mask_agreement,
+    pack,
+    shuffle_within_layers,
+    sign_agreement,
+    sparsity,
+    union,
+    unpack,
+)
+from repcon_jax.lottery.prunable import prunable
+from repcon_jax.lottery.removal import remove_dead_units
+from repcon_jax.lottery.schedules import parse_densities
+from repcon_jax.lottery.selection import prune_to_density, select
+from repcon_jax.lottery.structure import attention_mask, filter_mask, filter_scores, n_of_m_mask
+from repcon_jax.lottery.widths import with_any_widths
+
+__all__ = [
+    "CRITERIA",
+    "Criterion",
+    "Evidence",
+    "attention_mask",
+    "build_criterion",
+    "counts",
+    "density",
+    "filter_mask",
+    "filter_scores",
+    "full_mask",
+    "hamming_distance",
+    "intersection",
+    "is_nested",
+    "layer_densities",
+    "mask_agreement",
+    "n_of_m_mask",
+    "pack",
+    "parse_densities",
+    "prunable",
+    "prune_iteratively",
+    "prune_to_density",
+    "remove_dead_units",
+    "score",
+    "select",
+    "shuffle_within_layers",
+    "sign_agreement",
+    "sparsity",
+    "union",
+    "unpack",
+    "with_any_widths",
+]

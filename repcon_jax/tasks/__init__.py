@@ -50,4 +50,8 @@ def task_of(values: Mapping[str, Any]) -> Task:
         from repcon_jax.tasks.landscape.task import LANDSCAPE
 
         return LANDSCAPE
-    raise ConfigError(f"task is {name!r}; {did_you_mean(str(name), ['training', 'landscape'])}.")
+    if name == "lottery":
+        from repcon_jax.tasks.lottery.task import LOTTERY
+
+        return LOTTERY
+    raise ConfigError(f"task is {name!r}; {did_you_mean(str(name), ['training', 'landscape', 'lottery'])}.")
