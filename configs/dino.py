@@ -5,7 +5,7 @@
 Arguments, at most one of each group, in any order, separated by commas:
 
     data      cifar10 (default), cifar100, stl10, svhn_cropped, scenes
-    encoder   resnet18 (default) and every other name of ``repcon_jax.models.ENCODERS``
+    encoder   resnet18 (default), resnet50, vgg11, vit_tiny, vit_small, convnet, mlp
     crops     multi_crop (default): 2 global and 4 local views; two_views: 2 global views alone
 
 The teacher is the moving average of the student (momentum 0.996 -> 1, cosine), its logits are centred (0.9) and
@@ -38,7 +38,7 @@ ARGUMENTS = {
         "svhn_cropped": {"name": "svhn_cropped"},
         "scenes": {"name": "scenes", "options": SOURCES.options("scenes")},
     },
-    "encoder": {name: name for name in ENCODERS.names()},
+    "encoder": {name: name for name in ("resnet18", "resnet50", "vgg11", "vit_tiny", "vit_small", "convnet", "mlp")},
     "crops": {"multi_crop": {"num_local": 4, "local_augment": LOCAL}, "two_views": {}},
 }
 

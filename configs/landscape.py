@@ -5,7 +5,7 @@
 Arguments, at most one of each group, in any order, separated by commas:
 
     data      cifar10 (default), cifar100, digits, scenes
-    encoder   vgg11 (default), resnet18, resnet20, vit_tiny, mlp
+    encoder   vgg11 (default), resnet18, mlp
     view      what is measured:
               shared (default), the plane through the teacher and the trained students of locality 0 and 1 (Fig. 5
               right, Fig. 15), with a closer view of the teacher (Fig. 14, 16);
@@ -52,7 +52,7 @@ ARGUMENTS = {
         "digits": {"name": "digits", "options": SOURCES.options("digits") | {"image_size": 32}},
         "scenes": {"name": "scenes", "options": SOURCES.options("scenes")},
     },
-    "encoder": {name: name for name in ("vgg11", "resnet18", "resnet20", "vit_tiny", "mlp")},
+    "encoder": {name: name for name in ("vgg11", "resnet18", "mlp")},
     "view": {
         "shared": SHARED,
         "nonlocal": (SHARED[0], ("student(1), start", f"distil/{FAR}/start"), SHARED[2]),

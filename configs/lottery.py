@@ -4,8 +4,8 @@
 
 Arguments, at most one of each group, in any order, separated by commas:
 
-    data      cifar10 (default), cifar100, digits, scenes
-    encoder   resnet18 (default), vgg11, resnet20, mlp
+    data      cifar10 (default), cifar100, scenes
+    encoder   resnet18 (default), vgg11, mlp
     size      paper (default): 160 epochs of SGD a round, 100 of distillation, weights of supervised epochs 1, 2 and 5;
               small: a quarter of the width, 16x16 pixels, 400 steps a round, 800 of distillation, weights of
               supervised steps 50, 100 and 200, for two CPU cores
@@ -34,10 +34,9 @@ ARGUMENTS = {
     "data": {
         "cifar10": {"name": "cifar10"},
         "cifar100": {"name": "cifar100"},
-        "digits": {"name": "digits", "options": SOURCES.options("digits") | {"image_size": 32}},
         "scenes": {"name": "scenes", "options": SOURCES.options("scenes")},
     },
-    "encoder": {name: name for name in ("resnet18", "vgg11", "resnet20", "mlp")},
+    "encoder": {name: name for name in ("resnet18", "vgg11", "mlp")},
     "size": {
         "paper": {
             "round": "160 epochs",
@@ -80,7 +79,7 @@ def get_config(arguments: str | None = None) -> ConfigDict:
 
 def _supervised(chosen: dict[str, str], rate: float | str, duration: str) -> ExperimentConfig:
     small = chosen["size"] == "small"
-    flips = "" if chosen["data"] in ("digits", "scenes") else "flip|"
+    flips = "" if chosen["data"] == "scenes" else "flip|"
     return ExperimentConfig(
         title="Supervised training",
         data=dataclasses.replace(_data(chosen), global_augment=f"{flips}padded_crop(padding={2 if small else 4})"),
@@ -119,7 +118,7 @@ def _data(chosen: dict[str, str]) -> DataConfig:
     values = ARGUMENTS["data"][chosen["data"]]
     if chosen["size"] == "paper":
         return DataConfig(**values)
-    if chosen["data"] in ("digits", "scenes"):
+    if chosen["data"] == "scenes":
         return DataConfig(**{**values, "options": {**values["options"], "image_size": 16}})
     return DataConfig(**values, image_size=16)
 

@@ -5,7 +5,7 @@
 Arguments, at most one of each group, in any order, separated by commas:
 
     data      cifar10 (default), cifar100, stl10, svhn_cropped, fashion_mnist, mnist, digits, scenes
-    encoder   resnet18 (default) and every other name of ``repcon_jax.models.ENCODERS``
+    encoder   resnet18 (default), resnet34, resnet50, resnet20, vgg11, vgg16, vit_tiny, vit_small, convnet, mlp
     length    full (default), 160 epochs; short, 20 epochs with the steps of the learning rate in proportion
 
 The recipe of the random-teacher paper's section 6: SGD with momentum 0.9, learning rate 0.1, divided by 10 after a
@@ -37,7 +37,13 @@ ARGUMENTS = {
         "digits": DataConfig("digits", options=SOURCES.options("digits") | {"image_size": 32}, global_augment=_CROP),
         "scenes": DataConfig("scenes", options=SOURCES.options("scenes")),
     },
-    "encoder": {name: name for name in ENCODERS.names()},
+    "encoder": {
+        name: name
+        for name in (
+            *("resnet18", "resnet34", "resnet50", "resnet20", "vgg11", "vgg16"),
+            *("vit_tiny", "vit_small", "convnet", "mlp"),
+        )
+    },
     "length": {"full": "160 epochs", "short": "20 epochs"},
 }
 

@@ -6,7 +6,6 @@ import os
 # Compiling is most of what tests do, so programs are optimised only where a test is about what users run.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
-import jax
 import pytest
 
 
@@ -31,5 +30,3 @@ def quick(monkeypatch):
     monkeypatch.setattr(problem, "prepare_splits", without_test_images)
     monkeypatch.setattr(landscape, "write_landscape_figures", lambda folder, results: folder.mkdir(exist_ok=True))
     monkeypatch.setattr(lottery, "write_lottery_figures", lambda folder, results: folder.mkdir(exist_ok=True))
-    yield
-    jax.clear_caches()

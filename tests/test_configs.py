@@ -32,7 +32,9 @@ def combinations(file):
         views = groups.pop("view")
         sizes = reversed(groups["size"])  # so that the view that trains most runs is small
         rows = zip(*map(itertools.cycle, (groups["data"], groups["basis"], sizes)), views, strict=False)
-        return [",".join(("mlp", *row)) for row in rows] + [f"scenes,{name}" for name in groups["encoder"]]
+        return [",".join(("mlp", *row)) for row in rows] + [
+            f"scenes,{name}" for name in groups["encoder"] if name != "mlp"
+        ]
     others = [names for group, names in groups.items() if group != "data"]
     cycled = [itertools.islice(itertools.cycle(names), max(map(len, others))) for names in others]
     return [f"{name},mlp" for name in groups["data"]] + [
@@ -52,6 +54,7 @@ def test_two_steps_of_every_documented_argument(file, arguments, tmp_path, quick
     values = shrink(values)
     if "mlp" not in arguments:  # the recipe's own augmentation is compiled where the encoder costs nothing
         values["data"] |= {name: "flip" for name in ("global_augment", "local_augment") if values["data"][name]}
+        values["data"]["num_local"] = min(1, values["data"]["num_local"])
     config = parse_config(values)
     skip_without(config.data)
     results = run_experiment(config, tmp_path / "run")
