@@ -22,8 +22,6 @@ from repcon_jax.tasks.lottery.run import run_lottery
 from repcon_jax.training.checkpoints import CheckpointConfig, load_params
 from repcon_jax.training.optimisers import OptimiserConfig
 
-pytestmark = pytest.mark.xdist_group("lottery")
-
 TRAINING = ExperimentConfig(
     title="tiny",
     data=DataConfig("digits", options=SOURCES.options("digits") | {"image_size": 8}, subset=60),
