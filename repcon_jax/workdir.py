@@ -132,6 +132,20 @@ def record_end(path: pathlib.Path, seconds: float) -> None:
     write_json(file, about)
 
 
+@contextlib.contextmanager
+def recorded(path: pathlib.Path) -> Iterator[None]:
+    """Within, the work directory is locked; the start and how long it took are noted in ``environment.json``.
+
+    Raises:
+        CheckpointError: another process is running in it.
+    """
+    with locked(path):
+        began = time.monotonic()
+        record_start(path)
+        yield
+        record_end(path, time.monotonic() - began)
+
+
 def describe_environment() -> dict[str, Any]:
     """Versions, devices and commit of this process, as JSON values."""
     import jax

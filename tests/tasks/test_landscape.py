@@ -120,6 +120,14 @@ def test_a_landscape_that_was_stopped_or_cut_short_goes_on_to_the_same_values(tr
     file.write_text(file.read_text()[:-7])  # as a kill in the middle of a line leaves it
     assert run_landscape(config, tmp_path / "cut") == expected
 
+    finer = plane_config(trained, resolution=(7, 5))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "stop_requests", after_one_chunk)
+        with pytest.raises(Stopped):
+            run_landscape(finer, tmp_path / "cut")
+    again = run_landscape(finer, tmp_path / "cut")  # and not the coarse results, which were complete
+    assert np.shape(again["grids"][0]["values"]["norm"]) == (5, 7)
+
 
 def test_points_that_do_not_fit_into_memory_are_measured_in_chunks_and_a_line_says_so(trained, tmp_path):
     said = []

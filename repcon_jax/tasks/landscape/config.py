@@ -62,8 +62,6 @@ class LandscapeConfig:
                 check_range(name, getattr(self, name), 2)
         for text in self.metrics:
             build_metric(text)
-        for name in self.runs:
-            self.run(name)
         order_of(self.runs)
         ANALYSES.build(self.analysis.name, **self.analysis.options)
 

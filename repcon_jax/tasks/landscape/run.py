@@ -1,8 +1,6 @@
 """A landscape from config to report: its runs trained, its networks measured, its figures drawn."""
 
-import contextlib
 import pathlib
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +13,7 @@ from repcon_jax.tasks.landscape.bench import all_references, build_bench
 from repcon_jax.tasks.landscape.config import LandscapeConfig, parse_landscape, plain_landscape
 from repcon_jax.tasks.references import expand
 from repcon_jax.tasks.runs import train_runs
-from repcon_jax.workdir import check_config, locked, open_workdir, record_end, record_start
+from repcon_jax.workdir import check_config, open_workdir, recorded
 
 # Values are kept point by point, so a later start may ask for other points of the same surface.
 _MAY_DIFFER = tuple(f"analysis.{name}" for name in ("resolution", "extent", "margin", "crops", "zooms", "num_points"))
@@ -44,17 +42,17 @@ def run_landscape(config: LandscapeConfig, workdir: pathlib.Path, say: Callable[
     if done.exists() and (workdir / "report.md").exists() and _unchanged(workdir, plain):
         say(f"This landscape is complete: see {workdir / 'report.md'}.")
         return read_json(done, "kind")
-    open_workdir(workdir, plain, replace=True)
-    with locked(workdir), contextlib.ExitStack() as stack:
-        began = time.monotonic()
-        record_start(workdir)
+    open_workdir(workdir, plain)
+    with recorded(workdir):
+        # Results of other points than these would be taken for complete if a kill came before the new ones.
+        done.unlink(missing_ok=True)
+        open_workdir(workdir, plain, replace=True)
         train_runs(config.runs, workdir, say)
-        stop_requested = stack.enter_context(stop_requests())
-        results = analysis.measure(build_bench(config, workdir, analysis, say, stop_requested))
+        with stop_requests() as stop_requested:
+            results = analysis.measure(build_bench(config, workdir, analysis, say, stop_requested))
         write_landscape_figures(workdir / "figures", results)
         write_landscape_report(workdir, results)
         write_json(done, results)
-        record_end(workdir, time.monotonic() - began)
     return results
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 import re
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,7 +26,7 @@ from repcon_jax.tasks.references import expand, load_network
 from repcon_jax.tasks.runs import train_runs
 from repcon_jax.training.step import TrainState
 from repcon_jax.typing import PyTree
-from repcon_jax.workdir import check_config, locked, open_workdir, record_end, record_start
+from repcon_jax.workdir import check_config, open_workdir, recorded
 
 BySeed = dict[int, Any]
 
@@ -57,9 +56,7 @@ def run_lottery(config: LotteryConfig, workdir: pathlib.Path, say: Callable[[str
     problem = build_problem(config.training_config())
     prunable(config.prunable, jax.eval_shape(problem.objective.start, jax.random.key(0), _example(problem))[0])
     open_workdir(workdir, plain)
-    with locked(workdir):
-        began = time.monotonic()
-        record_start(workdir)
+    with recorded(workdir):
         train_runs(config.runs, workdir, say)
         lottery = Lottery(config, workdir, problem, initial_states(problem), say)
         results = {
@@ -72,7 +69,6 @@ def run_lottery(config: LotteryConfig, workdir: pathlib.Path, say: Callable[[str
         write_lottery_figures(workdir / "figures", results)
         write_lottery_report(workdir, results)
         write_json(done, results)
-        record_end(workdir, time.monotonic() - began)
     return results
 
 
