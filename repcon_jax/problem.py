@@ -36,6 +36,7 @@ class Problem:
     Args:
         config: the run's.
         encoder: what is probed.
+        model: the encoder with its head.
         objective: what is minimised, for its names; what it computes may differ between members.
         recipe: how a member is started and trained.
         probe_splits: the data that representations are judged on.
@@ -46,6 +47,7 @@ class Problem:
 
     config: ExperimentConfig
     encoder: Model
+    model: Model
     objective: Objective
     recipe: Recipe
     probe_splits: Splits | None
@@ -197,7 +199,7 @@ def build_problem(config: ExperimentConfig) -> Problem:
         is_sequential(config.mesh, mesh),
     )
     placements(params, mesh, config.mesh.rules)  # so that a wrong rule is found before anything is compiled
-    problem = Problem(config, encoder, objective, recipe, probe_splits, _placed_test(splits.test, mesh), axes)
+    problem = Problem(config, encoder, model, objective, recipe, probe_splits, _placed_test(splits.test, mesh), axes)
     problem.check_durations()
     return problem
 

@@ -45,7 +45,7 @@ def summarise(members: list[dict[str, Any]]) -> dict[str, Any]:
         for encoder, probes in first["probe"].items()
     }
     groups = {
-        group: {name: _spread([m[group][name] for m in members]) for name in first[group]}
+        group: {name: spread([m[group][name] for m in members]) for name in first[group]}
         for group in ("train", "test", "distance")
     }
     kl = {"kl": groups["train"]["kl"]} if "kl" in groups["train"] else {}
@@ -56,10 +56,10 @@ def summarise(members: list[dict[str, Any]]) -> dict[str, Any]:
 def _probe_spread(scores: list[dict[str, Any]]) -> dict[str, Any]:
     """The spread of the accuracy, and every detail that a probe gave (C, converged, finite, ...) for each member."""
     details = {key: [score[key] for score in scores] for key in scores[0] if key != "accuracy"}
-    return {**_spread([score["accuracy"] for score in scores]), **details}
+    return {**spread([score["accuracy"] for score in scores]), **details}
 
 
-def _spread(values: list[float]) -> dict[str, Any]:
+def spread(values: list[float]) -> dict[str, Any]:
     """Mean and sample standard deviation, which a single value does not have."""
     return {
         "mean": statistics.fmean(values),

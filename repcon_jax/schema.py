@@ -94,7 +94,7 @@ def _fits(value: Any, annotation: Any) -> bool:
 
 
 def to_dataclass(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
-    """Builds the frozen dataclass ``cls`` from a mapping; nested dataclasses from nested mappings.
+    """Builds the frozen dataclass ``cls`` from a mapping; nested dataclasses, and dicts of them, from nested mappings.
 
     Args:
         cls: a dataclass whose annotations say what is allowed.
@@ -127,6 +127,8 @@ def to_dict(config: Any) -> Any:
         return {"name": config.name, **config.options}
     if dataclasses.is_dataclass(config):
         return {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    if isinstance(config, dict):
+        return {name: to_dict(value) for name, value in config.items()}
     return config
 
 
@@ -169,8 +171,11 @@ def _convert(path: str, value: Any, annotation: Any) -> Any:
             raise ConfigError(f"{path} is {value!r} but must be a group of fields; correct the config file.")
         return to_dataclass(annotation, value, path)
     if typing.get_origin(annotation) is dict and isinstance(value, Mapping):
+        kind = typing.get_args(annotation)[1]
+        if dataclasses.is_dataclass(kind):
+            return {key: _convert(f"{path}.{key}", entry, kind) for key, entry in value.items()}
         for key, entry in value.items():
-            check_type(f"{path}.{key}", entry, typing.get_args(annotation)[1])
+            check_type(f"{path}.{key}", entry, kind)
     check_type(path, value, annotation)
     return _plain(value)
 

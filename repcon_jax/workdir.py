@@ -64,7 +64,9 @@ def _read_config(path: pathlib.Path, complete: Callable[[Mapping[str, Any]], dic
 
 def has_begun(path: pathlib.Path) -> bool:
     """Whether the run in a work directory has anything to lose: a checkpoint, a member's result, a measured point."""
-    return any(any(path.glob(found)) for found in ("checkpoints/*/[0-9]*", "members/*.json", "values/*", "runs/*"))
+    return any(
+        any(path.glob(found)) for found in ("checkpoints/*/[0-9]*", "members/*.json", "values/*", "runs/*", "rounds/*")
+    )
 
 
 def _is_leftover(path: pathlib.Path) -> bool:

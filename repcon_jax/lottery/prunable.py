@@ -13,7 +13,7 @@ Rules = tuple[tuple[str, str], ...]
 _FIELD = "lottery.prunable"
 _KERNELS: Rules = ((r"(^|/)kernel$", "prune"), (".*", "keep"))
 # The module of the last layer, whichever of them the head has.
-_LAST_LAYERS = ("head/output/", "head/bottleneck/")
+LAST_LAYERS = ("head/output/", "head/bottleneck/")
 
 
 def prunable(rules: str | Rules, params: Params) -> PyTree:
@@ -55,11 +55,11 @@ def _named_rules(name: str, paths: Iterable[str]) -> Rules:
 
 
 def _kernels_but_output(paths: list[str]) -> Rules:
-    for layer in _LAST_LAYERS:
+    for layer in LAST_LAYERS:
         if any(path.startswith(layer) for path in paths):
             return ((f"^{layer}", "keep"), *_KERNELS)
     raise ConfigError(
-        f"{_FIELD} is 'kernels_but_output' but no parameter lies in {' or '.join(_LAST_LAYERS)}; give rules that name "
+        f"{_FIELD} is 'kernels_but_output' but no parameter lies in {' or '.join(LAST_LAYERS)}; give rules that name "
         "the last layer, such as (('^last/', 'keep'), ('kernel$', 'prune'), ('.*', 'keep'))."
     )
 

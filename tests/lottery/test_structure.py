@@ -9,14 +9,9 @@ from hypothesis import strategies as st
 
 from repcon_jax.errors import ConfigError, TreeError
 from repcon_jax.lottery.masks import full_mask, is_nested
-from repcon_jax.lottery.structure import (
-    attention_mask,
-    attention_scores,
-    filter_counts,
-    filter_mask,
-    filter_scores,
-    n_of_m_mask,
-)
+from repcon_jax.lottery.structures.filters import filter_counts, filter_mask, filter_scores
+from repcon_jax.lottery.structures.heads import attention_mask, attention_scores
+from repcon_jax.lottery.structures.n_of_m import n_of_m_mask
 from repcon_jax.models.encoders.vit import SelfAttention
 
 SHAPES = {"conv": {"kernel": (3, 3, 2, 5), "bias": (5,)}, "dense": {"kernel": (4, 6)}, "norm": {"bias": (5,)}}
@@ -37,14 +32,14 @@ def test_a_filters_score_aggregates_all_that_feeds_one_output():
         np.testing.assert_allclose(filter_scores(scores, aggregate)["conv/kernel"], expected, rtol=1e-6)
 
 
-def test_whole_filters_go_with_their_bias_and_nothing_else():
+def test_whole_filters_go_with_their_bias_and_norm_and_nothing_else():
     scores = random_tree(0)
     mask = filter_mask(scores, full_mask(scores), {"conv/kernel": 2, "dense/kernel": 6})
     best = np.argsort(filter_scores(scores)["conv/kernel"])[-2:]
     for j in range(5):
         assert np.all(mask["conv"]["kernel"][..., j] == (j in best))
         assert bool(mask["conv"]["bias"][j]) == (j in best)
-    assert np.all(mask["norm"]["bias"])
+        assert bool(mask["norm"]["bias"][j]) == (j in best)
     assert np.all(mask["dense"]["kernel"])
 
 

@@ -6,52 +6,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from lotteries import CHAINS, DISTILLATION, PRETRAINING, RANDOM, TRAINING, config_of, rounds_without_figures
 
-from repcon_jax.config import ExperimentConfig, plain_config, with_options
-from repcon_jax.data import SOURCES, DataConfig
-from repcon_jax.errors import CheckpointError, ConfigError
+from repcon_jax.config import ExperimentConfig, plain_config
+from repcon_jax.errors import CheckpointError, ConfigError, UserError
 from repcon_jax.lottery.counting import kept_count
 from repcon_jax.lottery.masks import is_nested
-from repcon_jax.models import ENCODERS, HEADS
-from repcon_jax.objectives import OBJECTIVES
-from repcon_jax.probing import ProbeConfig
-from repcon_jax.tasks.lottery import run as module
-from repcon_jax.tasks.lottery.config import LotteryConfig, parse_lottery, plain_lottery
+from repcon_jax.tasks.lottery import bench as module
+from repcon_jax.tasks.lottery.config import Chain, parse_lottery, plain_lottery
 from repcon_jax.tasks.lottery.rounds import ends
 from repcon_jax.tasks.lottery.run import run_lottery
-from repcon_jax.training.checkpoints import CheckpointConfig, load_params
-from repcon_jax.training.optimisers import OptimiserConfig
-
-TRAINING = ExperimentConfig(
-    title="tiny",
-    data=DataConfig("digits", options=SOURCES.options("digits") | {"image_size": 8}, subset=60),
-    encoder=with_options(ENCODERS, "mlp", widths=(10,), normalisation="batch"),
-    head=with_options(HEADS, "linear"),
-    objective=with_options(OBJECTIVES, "supervised"),
-    optimiser=OptimiserConfig(name="sgd", learning_rate=0.1, momentum=0.9, weight_decay=1e-2),
-    probe=ProbeConfig(probes=(), during="none"),
-    batch_size=20,
-    duration="50 steps",
-    num_seeds=2,
-    log_every="10 steps",
-)
-PRETRAINING = ExperimentConfig(
-    **{**vars(TRAINING), "duration": "4 steps", "checkpoint": CheckpointConfig(keep=("2 steps",))}
-)
-DISTILLATION = ExperimentConfig(
-    **{
-        **vars(PRETRAINING),
-        "objective": with_options(OBJECTIVES, "distillation", start="independent"),
-        "head": with_options(HEADS, "projector", hidden_sizes=(), bottleneck_size=4, output_size=8),
-    }
-)
-STARTS = (("random", "random"), ("early", "early/*/2"), ("student", "distil/*/end"))
+from repcon_jax.training.checkpoints import load_params
 
 
-def config_of(**changes):
-    runs = {"early": plain_config(PRETRAINING), "distil": plain_config(DISTILLATION)}
-    values = {"training": plain_config(TRAINING), "starts": STARTS, "runs": runs}
-    return LotteryConfig("tiny", **{**values, "schedule": "geometric(fraction=0.5, rounds=2)", **changes})
+@pytest.fixture(scope="module", autouse=True)
+def quick_rounds():
+    with rounds_without_figures():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +38,11 @@ def test_everything_is_written_and_a_second_start_does_nothing(finished):
     assert run_lottery(config_of(), workdir, said.append) == json.loads(json.dumps(results))
     assert said == [f"This lottery is complete: see {workdir / 'report.md'}."]
     text = (workdir / "report.md").read_text()
-    for rounds in results["starts"].values():
+    for rounds in results["chains"].values():
         assert f"{100 * rounds[-1]['accuracy']['mean']:.2f}" in text
 
 
-@pytest.mark.parametrize("start", [name for name, _ in STARTS])
+@pytest.mark.parametrize("start", list(CHAINS))
 def test_rounds_keep_exact_counts_nested_masks_and_rewound_weights(finished, start):
     workdir, results = finished
     folders = [workdir / "rounds" / start / f"{number:02d}" for number in range(3)]
@@ -84,7 +55,7 @@ def test_rounds_keep_exact_counts_nested_masks_and_rewound_weights(finished, sta
             total = sum(leaf.size for leaf in kernels)
             kept = sum(int(leaf.sum()) for leaf in kernels)
             assert kept == kept_count(total, 0.5**number)
-            assert results["starts"][start][number]["density"][seed] == pytest.approx(kept / total)
+            assert results["chains"][start][number]["density"][seed] == pytest.approx(kept / total)
             if before is not None:
                 assert is_nested(mask, before[seed]["mask"])
             # 50 steps of momentum, weight decay and batch norm.
@@ -114,8 +85,8 @@ def test_a_round_starts_where_its_reference_says(finished):
 def test_seeds_of_a_population_equal_single_runs(finished, tmp_path):
     _, results = finished
     alone = {**plain_config(TRAINING), "seed": 1, "num_seeds": 1}
-    single = run_lottery(config_of(training=alone, starts=STARTS[:1], runs={}), tmp_path)
-    for together, by_itself in zip(results["starts"]["random"], single["starts"]["random"], strict=True):
+    single = run_lottery(config_of(training=alone, chains=RANDOM, runs={}), tmp_path)
+    for together, by_itself in zip(results["chains"]["random"], single["chains"]["random"], strict=True):
         assert by_itself["accuracy"]["values"][0] == pytest.approx(together["accuracy"]["values"][1], abs=0.01)
 
 
@@ -136,20 +107,20 @@ def test_killed_between_and_inside_rounds_it_goes_on_to_the_same_numbers(finishe
     with monkeypatch.context() as patch:
         patch.setattr(module, "run_experiment", killed_in_the_second_round)
         with pytest.raises(Killed):
-            run_lottery(config_of(starts=STARTS[:1], runs={}), tmp_path)
+            run_lottery(config_of(chains=RANDOM, runs={}), tmp_path)
     assert not (tmp_path / "results.json").exists()
-    again = run_lottery(config_of(starts=STARTS[:1], runs={}), tmp_path)
-    assert [r["accuracy"] for r in again["starts"]["random"]] == [r["accuracy"] for r in results["starts"]["random"]]
+    again = run_lottery(config_of(chains=RANDOM, runs={}), tmp_path)
+    assert [r["accuracy"] for r in again["chains"]["random"]] == [r["accuracy"] for r in results["chains"]["random"]]
 
 
 def test_learning_rate_rewinding_goes_on_from_the_last_weights(tmp_path):
     one = {**plain_config(TRAINING), "num_seeds": 1, "duration": "3 steps"}
     schedule = "one_shot(density=0.5)"
     run_lottery(
-        config_of(training=one, starts=STARTS[:1], runs={}, schedule=schedule, rewinding="learning_rate"), tmp_path
+        config_of(training=one, chains={"x": Chain(rewinding="learning_rate")}, runs={}, schedule=schedule), tmp_path
     )
-    last = ends(tmp_path / "rounds" / "random" / "00", (0,))[0]
-    begun = ends(tmp_path / "rounds" / "random" / "01", (0,), 0)[0]
+    last = ends(tmp_path / "rounds" / "x" / "00", (0,))[0]
+    begun = ends(tmp_path / "rounds" / "x" / "01", (0,), 0)[0]
     for p, q, m in zip(*map(jax.tree.leaves, (begun["params"], last["params"], begun["mask"])), strict=True):
         np.testing.assert_array_equal(p, jnp.where(m, q, 0))
 
@@ -163,17 +134,29 @@ def test_a_config_survives_json_and_back():
     ("changes", "message"),
     [
         ({"schedule": "one_shot(density=0.0)"}, r"schedule.* is 0.0 but must lie in \(0, 1\]"),
-        ({"criterion": "snip"}, "criterion is 'snip', which needs .* but a round ends with parameters alone"),
-        ({"criterion": "magnitud"}, "did you mean 'magnitude'"),
-        ({"starts": ()}, "starts is empty"),
+        ({"chains": {"x": Chain(criterion="movement")}}, "chains.x.criterion is 'movement', which needs movement"),
+        ({"chains": {"x": Chain(criterion="magnitud")}}, "did you mean 'magnitude'"),
+        ({"chains": {"x": Chain(structure="filter")}}, "did you mean 'filters'"),
+        ({"chains": {"x": Chain(structure="filters")}}, "chains.x: .*'head/.*' may be pruned.*kernels_but_output"),
+        ({"chains": {"x": Chain(structure="n_of_m(m=3)")}}, "chains.x: schedule gives the density 0.5 .*m=3"),
+        ({"chains": {"x": Chain(structure="heads")}}, "chains.x: the network has no attention"),
+        ({"chains": {"x": Chain(pruned="before_training", rewinding="none")}}, "has no earlier round"),
+        ({"chains": {"x": Chain(iterations=2)}}, "is pruned once a round"),
+        ({"chains": {}}, "chains is empty"),
+        ({"studies": ("shufled",)}, "did you mean 'shuffled'"),
+        ({"studies": ("transfer(data='cifr10')",)}, "did you mean 'cifar10'"),
+        ({"studies": ("transfer(data='scenes')",)}, r"whose images are \(8, 8, 3\), but the tickets take \(8, 8, 1\)"),
+        ({"studied_chains": ("randm",)}, "did you mean 'random'"),
+        ({"studied_rounds": (3,)}, r"studied_rounds is 3 but must lie in \[0, 2\]"),
+        ({"training": {**plain_config(DISTILLATION)}}, "which has no accuracy; take 'supervised'"),
         ({"prunable": (("nothing", "prune"), (".*", "keep"))}, "which decides for no parameter"),
         ({"prunable": (("encoder", "prune"),)}, "cover no parameter 'head/"),
-        ({"starts": (("x", "early/seed_7/2"),)}, "names no member of run 'early'"),
+        ({"chains": {"x": Chain("early/seed_7/2")}}, "names no member of run 'early'"),
         ({"training": {**plain_config(TRAINING), "batch_size": 0}}, r"runs.training: batch_size is 0"),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_trained(changes, message, tmp_path):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(UserError, match=message):
         run_lottery(config_of(**changes), tmp_path)
     assert not (tmp_path / "runs").exists()
 
@@ -181,7 +164,7 @@ def test_what_does_not_fit_is_told_before_anything_is_trained(changes, message, 
 def test_a_rewind_step_that_was_never_saved_is_refused_with_the_saved_ones(finished, tmp_path):
     runs = {"early": plain_config(ExperimentConfig(**{**vars(PRETRAINING), "duration": "2 steps"}))}
     with pytest.raises(CheckpointError, match="holds no step 3; saved are 0, 2"):
-        run_lottery(config_of(starts=(("x", "early/*/3"),), runs=runs), tmp_path)
+        run_lottery(config_of(chains={"x": Chain("early/*/3")}, runs=runs), tmp_path)
     assert not (tmp_path / "rounds").exists()
 
 
@@ -189,7 +172,7 @@ def test_a_rewind_step_that_was_never_saved_is_refused_with_the_saved_ones(finis
 def test_an_emptied_layer_is_named(action, tmp_path):
     one = {**plain_config(TRAINING), "num_seeds": 1, "duration": "2 steps"}
     # Only the largest of all weights is kept, so at least one kernel is emptied.
-    tiny = config_of(training=one, starts=STARTS[:1], runs={}, schedule="one_shot(density=0.002)", empty_layers=action)
+    tiny = config_of(training=one, chains=RANDOM, runs={}, schedule="one_shot(density=0.002)", empty_layers=action)
     said = []
     if action == "refuse":
         with pytest.raises(ConfigError, match=r"nothing would be left of .*/kernel; end the schedule earlier"):

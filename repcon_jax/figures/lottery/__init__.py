@@ -7,7 +7,7 @@ from repcon_jax.figures.lottery.report import lottery_table, write_lottery_repor
 
 
 def write_lottery_figures(folder: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:
-    """Draws accuracy against weights remaining, layerwise densities and training curves as ``*.png``.
+    """Draws accuracy against weights remaining, layerwise densities, training curves and studies as ``*.png``.
 
     Args:
         folder: made if need be.

@@ -1,6 +1,7 @@
 """The pictures of iterative pruning."""
 
 import pathlib
+from collections.abc import Callable, Collection
 from typing import Any
 
 import matplotlib
@@ -9,16 +10,19 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-Starts = dict[str, list[dict[str, Any]]]
+Chains = dict[str, list[dict[str, Any]]]
+Entries = list[dict[str, Any]]
 
 
 def write_figures(folder: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:
     """Draws all pictures; see ``repcon_jax.figures.lottery.write_lottery_figures``."""
     folder.mkdir(parents=True, exist_ok=True)
+    chains = {results["labels"][name]: rounds for name, rounds in results["chains"].items()}
     figures = {
-        "accuracy": accuracy_figure(results["starts"], results["measured_on"]),
-        "layers": layers_figure(results["starts"]),
-        "training": training_figure(results["starts"]),
+        "accuracy": accuracy_figure(chains, results["measured_on"]),
+        "layers": layers_figure(chains),
+        "training": training_figure(chains),
+        **_study_figures(results),
     }
     written = []
     for name, figure in figures.items():
@@ -29,26 +33,22 @@ def write_figures(folder: pathlib.Path, results: dict[str, Any]) -> list[pathlib
     return written
 
 
-def accuracy_figure(starts: Starts, measured_on: str) -> plt.Figure:
-    """Accuracy against weights remaining, a line a start, with bands over seeds."""
+def accuracy_figure(chains: Chains, measured_on: str) -> plt.Figure:
+    """Accuracy against weights remaining, a line a chain, with bands over seeds."""
     figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    for name, rounds in starts.items():
-        x = [100 * entry["density"][0] for entry in rounds]
-        mean = np.array([100 * entry["accuracy"]["mean"] for entry in rounds])
-        std = np.array([100 * (entry["accuracy"]["std"] or 0.0) for entry in rounds])
-        (line,) = axis.plot(x, mean, marker="o", markersize=3, label=name)
-        axis.fill_between(x, mean - std, mean + std, alpha=0.2, color=line.get_color(), linewidth=0)
-    _remaining(axis, [100 * entry["density"][0] for entry in next(iter(starts.values()))])
+    for name, rounds in chains.items():
+        _band(axis, rounds, [entry["accuracy"] for entry in rounds], label=name)
+    _remaining(axis, [100 * entry["density"][0] for entry in next(iter(chains.values()))])
     axis.set(ylabel=f"{measured_on} accuracy (%)")
     axis.grid(alpha=0.3)
-    axis.legend(title="rewound to", fontsize=8, title_fontsize=8)
+    axis.legend(fontsize=8)
     return figure
 
 
-def layers_figure(starts: Starts) -> plt.Figure:
-    """Density of every pruned layer against weights remaining, a panel a start."""
-    figure, axes = _panels(starts)
-    for axis, (name, rounds) in zip(axes, starts.items(), strict=True):
+def layers_figure(chains: Chains) -> plt.Figure:
+    """Density of every pruned layer against weights remaining, a panel a chain."""
+    figure, axes = _panels(chains)
+    for axis, (name, rounds) in zip(axes, chains.items(), strict=True):
         layers = [layer for layer in rounds[0]["layers"] if any(entry["layers"][layer] < 1 for entry in rounds)]
         colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, max(1, len(layers))))
         x = [100 * entry["density"][0] for entry in rounds]
@@ -66,10 +66,10 @@ def layers_figure(starts: Starts) -> plt.Figure:
     return figure
 
 
-def training_figure(starts: Starts) -> plt.Figure:
-    """Training accuracy against the step, a panel a start, a line a round."""
-    figure, axes = _panels(starts)
-    for axis, (name, rounds) in zip(axes, starts.items(), strict=True):
+def training_figure(chains: Chains) -> plt.Figure:
+    """Training accuracy against the step, a panel a chain, a line a round."""
+    figure, axes = _panels(chains)
+    for axis, (name, rounds) in zip(axes, chains.items(), strict=True):
         colours = plt.get_cmap("viridis_r")(np.linspace(0.05, 1, len(rounds)))
         for entry, colour in zip(rounds, colours, strict=True):
             accuracy = 100 * np.array(entry["curve"]["accuracy"])
@@ -83,9 +83,106 @@ def training_figure(starts: Starts) -> plt.Figure:
     return figure
 
 
-def _panels(starts: Starts) -> tuple[plt.Figure, np.ndarray]:
-    width = 3.2 * len(starts) + 2.2
-    figure, axes = plt.subplots(1, len(starts), figsize=(width, 3.6), sharey=True, squeeze=False, layout="constrained")
+def controls_figure(results: dict[str, Any], studies: dict[str, Entries]) -> plt.Figure:
+    """Accuracy of tickets and of what was trained in their place, a panel a chain."""
+    names = list(dict.fromkeys(entry["chain"] for entries in studies.values() for entry in entries))
+    figure, axes = _panels(names)
+    for axis, name in zip(axes, names, strict=True):
+        rounds = results["chains"][name]
+        _band(axis, rounds, [entry["accuracy"] for entry in rounds], label="ticket", color="black")
+        for number, (text, entries) in enumerate(studies.items()):
+            found = [entry for entry in entries if entry["chain"] == name]
+            if found:
+                _band(axis, found, [entry["accuracy"] for entry in found], label=text, color=f"C{number}")
+        axis.set_title(results["labels"][name], fontsize=9)
+        axis.grid(alpha=0.3)
+        _remaining(axis, [100 * entry["density"][0] for entry in rounds])
+    axes[0].set(ylabel=f"{results['measured_on']} accuracy (%)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=7)
+    return figure
+
+
+def transfer_figure(results: dict[str, Any], studies: dict[str, Entries]) -> plt.Figure:
+    """Accuracy of tickets on other data against weights remaining, a panel a data set, a line a chain."""
+    figure, axes = _panels(studies)
+    for axis, (text, entries) in zip(axes, studies.items(), strict=True):
+        _by_chain(axis, results, {text: entries}, lambda entry: entry["accuracy"], 100)
+        axis.set_title(text, fontsize=9)
+    axes[0].set(ylabel="accuracy on the other data (%)")
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+def barrier_figure(results: dict[str, Any], studies: dict[str, Entries]) -> plt.Figure:
+    """Height of the barrier between two trainings of a ticket against weights remaining, a line a chain."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    quantities = {"error": ("error barrier (%)", 100), "supervised_loss": ("loss barrier", 1)}
+    for axis, (metric, (label, scale)) in zip(axes, quantities.items(), strict=True):
+        _by_chain(axis, results, studies, lambda entry, metric=metric: entry[metric]["barrier"], scale)
+        axis.set(ylabel=label)
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+def agreement_figure(results: dict[str, Any], studies: dict[str, Entries]) -> plt.Figure:
+    """How alike masks and signs of two seeds are against weights remaining, a line a chain, by chance dotted."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    for axis, names in zip(axes, (("masks", "masks_by_chance"), ("signs_at_end", "signs_at_start")), strict=True):
+        for name, style in zip(names, ("-", ":"), strict=True):
+            _by_chain(axis, results, studies, lambda entry, name=name: entry[name], 100, style)
+    axes[0].set(ylabel="intersection over union of masks (%)", title="masks (dotted: by chance)")
+    axes[1].set(ylabel="equal signs where both keep (%)", title="signs at the end (dotted: at the start)")
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+_STUDIES = {
+    "accuracy": ("controls", controls_figure),
+    "transfer": ("transfer", transfer_figure),
+    "barrier": ("barriers", barrier_figure),
+    "agreement": ("agreement", agreement_figure),
+}
+
+
+def _study_figures(results: dict[str, Any]) -> dict[str, plt.Figure]:
+    figures = {}
+    for kind, (name, draw) in _STUDIES.items():
+        studies = {text: study["entries"] for text, study in results["studies"].items() if study["kind"] == kind}
+        if any(studies.values()):
+            figures[name] = draw(results, studies)
+    return figures
+
+
+def _by_chain(
+    axis: plt.Axes,
+    results: dict[str, Any],
+    studies: dict[str, Entries],
+    score: Callable[[dict[str, Any]], dict[str, Any] | None],
+    scale: float,
+    style: str = "-",
+) -> None:
+    every = [entry for entries in studies.values() for entry in entries]
+    for number, (name, label) in enumerate(results["labels"].items()):
+        found = [entry for entry in every if entry["chain"] == name and score(entry) is not None]
+        if found:
+            _band(axis, found, [score(entry) for entry in found], scale, color=f"C{number}", ls=style, label=label)
+    axis.grid(alpha=0.3)
+    _remaining(axis, sorted({100 * entry["density"][0] for entry in every}, reverse=True))
+
+
+def _band(axis: plt.Axes, entries: Entries, scores: list[Any], scale: float = 100, **style: Any) -> None:
+    """Mean and standard deviation over seeds against weights remaining."""
+    x = [100 * entry["density"][0] for entry in entries]
+    mean = np.array([scale * score["mean"] for score in scores])
+    std = np.array([scale * (score["std"] or 0.0) for score in scores])
+    (line,) = axis.plot(x, mean, marker="o", markersize=3, **style)
+    axis.fill_between(x, mean - std, mean + std, alpha=0.15, color=line.get_color(), linewidth=0)
+
+
+def _panels(panels: Collection[str]) -> tuple[plt.Figure, np.ndarray]:
+    width = 3.2 * len(panels) + 2.2
+    figure, axes = plt.subplots(1, len(panels), figsize=(width, 3.6), sharey=True, squeeze=False, layout="constrained")
     return figure, axes[0]
 
 

@@ -13,13 +13,12 @@ import jax.numpy as jnp
 from repcon_jax.config import ExperimentConfig, plain_config
 from repcon_jax.members import Group, MemberName, seeds_of
 from repcon_jax.problem import Problem
+from repcon_jax.tasks.lottery.base import Start
 from repcon_jax.training.checkpoints import Checkpoints
 from repcon_jax.training.step import TrainState, apply_mask
 from repcon_jax.trees import named_leaves
-from repcon_jax.typing import ModelState, Params, PyTree
+from repcon_jax.typing import PyTree
 from repcon_jax.workdir import open_workdir
-
-Start = tuple[Params, ModelState]
 
 
 def initial_states(problem: Problem) -> dict[int, TrainState]:
@@ -38,10 +37,12 @@ def grafted(fresh: Start, found: Start) -> Start:
         fresh: of the model that is trained, with the parts ``encoder`` and ``head``.
         found: of a checkpoint.
     """
-    return tuple(
-        {part: _fitting(new, old.get(part, {})) for part, new in tree.items()}
-        for tree, old in zip(fresh, found, strict=True)
-    )
+    return fitting(fresh[0], found[0]), fitting(fresh[1], found[1])
+
+
+def fitting(fresh: PyTree, found: PyTree) -> PyTree:
+    """The parts of one tree found, with the fresh ones for every part that is missing or of another shape."""
+    return {part: _fitting(new, found.get(part, {})) for part, new in fresh.items()}
 
 
 def _fitting(new: PyTree, old: PyTree) -> PyTree:

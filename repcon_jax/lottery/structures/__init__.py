@@ -1,0 +1,1 @@
+"""One file per structure; the registry imports them all."""

@@ -1,0 +1,115 @@
+"""The rounds of a chain: train, prune, rewind, train again, each round an artefact of its own."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from repcon_jax.errors import ConfigError
+from repcon_jax.lottery.masks import empty_layers, full_mask
+from repcon_jax.problem import Problem
+from repcon_jax.tasks.lottery.base import Start, Ticket
+from repcon_jax.tasks.lottery.bench import Bench
+from repcon_jax.tasks.lottery.config import Chain
+from repcon_jax.tasks.lottery.pruning import Pruner, build_pruner
+from repcon_jax.tasks.lottery.rounds import ends, grafted, started
+from repcon_jax.tasks.references import expand, load_network
+from repcon_jax.training.schedules import parse_schedule
+from repcon_jax.typing import PyTree
+
+
+def starts_of(bench: Bench, name: str, chain: Chain) -> dict[int, Start]:
+    """Where each seed of a chain starts.
+
+    Raises:
+        ConfigError: a seed has no member in the run that is named.
+        CheckpointError: the step was never saved (the saved ones are listed).
+    """
+    fresh = {seed: (state.params, state.model_state) for seed, state in bench.states.items()}
+    if chain.start == "random":
+        return fresh
+    names, found = expand(chain.start, bench.config.runs), {}
+    for seed in fresh:
+        own = [n for n in names if n.split("/")[1] == f"seed_{seed}"] if len(names) > 1 else names
+        if not own:
+            raise ConfigError(
+                f"chains.{name}.start is {chain.start!r}, without a member of seed {seed}; train that run with the "
+                f"seeds {tuple(fresh)}."
+            )
+        network = load_network(own[0], bench.workdir, bench.config.runs)
+        found[seed] = grafted(fresh[seed], (network.params, network.model_state))
+    return found
+
+
+def train_chain(bench: Bench, name: str, chain: Chain, starts: dict[int, Start]) -> list[Ticket]:
+    """Trains and prunes round by round.
+
+    Args:
+        bench: trains.
+        name: of the chain.
+        chain: where it starts and how it is pruned.
+        starts: parameters and model state by seed.
+    Returns:
+        The ticket of every round, the dense network first.
+    """
+    pruner = build_pruner(bench.config, chain, bench.problem, next(iter(bench.states.values())).carried)
+    tickets: list[Ticket] = []
+    for number, target in enumerate(bench.config.densities()):
+        folder = bench.folder("rounds", name, number)
+        before = tickets[-1] if tickets else None
+        masks = _masks(pruner, before, starts, number, target)
+        _tell_of_empty(bench, f"{name}, round {number}", before, masks)
+        begins = starts if before is None or chain.rewinding == "weights" else end_of(before)
+        density = bench.densities(masks)
+        bench.say(f"{name}, round {number}: {density[0]:.2%} of the prunable weights.")
+        problem = _problem(bench, chain, number)
+        states = {s: started(problem, bench.states[s], begins[s], masks[s]) for s in masks}
+        accuracy = bench.train(folder, problem, states)[bench.measured_on]["accuracy"]
+        tickets.append(Ticket(name, number, folder, starts, begins, masks, density, accuracy))
+    return tickets
+
+
+def end_of(ticket: Ticket) -> dict[int, Start]:
+    """The parameters and model state that every seed ended the ticket's round with."""
+    found = ends(ticket.folder, tuple(ticket.masks))
+    return {seed: grafted(ticket.starts[seed], (end["params"], end["model_state"])) for seed, end in found.items()}
+
+
+def _masks(
+    pruner: Pruner, before: Ticket | None, starts: dict[int, Start], number: int, target: float
+) -> dict[int, PyTree]:
+    if before is None:
+        return {seed: full_mask(params) for seed, (params, _) in starts.items()}
+    if pruner.chain.pruned == "before_training":
+        return {seed: pruner.before_training(start, target, jax.random.key(seed)) for seed, start in starts.items()}
+    end = end_of(before)
+    return {
+        seed: pruner.after_training(
+            mask, before.begins[seed][0], end[seed], target, jax.random.fold_in(jax.random.key(seed), number)
+        )
+        for seed, mask in before.masks.items()
+    }
+
+
+def _problem(bench: Bench, chain: Chain, number: int) -> Problem:
+    """Of a round's training; fine-tuning goes on with the learning rate that training ended with."""
+    if chain.rewinding != "none" or number == 0:
+        return bench.problem
+    optimiser, clock = bench.problem.config.optimiser, bench.problem.clock
+    schedule = parse_schedule(optimiser.learning_rate, clock, "training.optimiser.learning_rate")
+    last = float(jnp.float32(schedule(clock.total_steps - 1)))
+    return bench.problem_of(optimiser=dataclasses.replace(optimiser, learning_rate=last))
+
+
+def _tell_of_empty(bench: Bench, where: str, before: Ticket | None, masks: dict[int, PyTree]) -> None:
+    for seed, mask in masks.items():
+        known: Any = empty_layers(before.masks[seed]) if before else ()
+        gone = [layer for layer in empty_layers(mask) if layer not in known]
+        if gone and bench.config.empty_layers == "refuse":
+            raise ConfigError(
+                f"{where}, seed {seed}: nothing would be left of {', '.join(gone)}; end the schedule earlier or set "
+                "--config.distribution=erk."
+            )
+        if gone:
+            bench.say(f"{where}, seed {seed}: nothing is left of {', '.join(gone)}.")

@@ -1,0 +1,128 @@
+"""From what a round leaves, or from its start, to the mask of the next."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from repcon_jax.data import gather, normalise, to_float
+from repcon_jax.landscape.recalibration import recalibrate
+from repcon_jax.lottery.base import Evidence, build_criterion, score
+from repcon_jax.lottery.criteria.synflow import synaptic_flow, synflow_iterations
+from repcon_jax.lottery.masks import full_mask
+from repcon_jax.lottery.prunable import prunable
+from repcon_jax.lottery.structure import build_structure
+from repcon_jax.problem import Problem
+from repcon_jax.random import stream
+from repcon_jax.tasks.lottery.base import Start
+from repcon_jax.tasks.lottery.config import Chain, LotteryConfig
+from repcon_jax.training.step import apply_mask
+from repcon_jax.typing import Key, ModelState, Params, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Pruner:
+    """How one chain is pruned.
+
+    Args:
+        config: of the lottery.
+        chain: of its chain.
+        problem: of a round's training.
+        scores: params, model state, mask, params at the start, batches, key -> scores; compiled once for all rounds.
+    """
+
+    config: LotteryConfig
+    chain: Chain
+    problem: Problem
+    scores: Callable[..., PyTree]
+
+    def after_training(self, mask: PyTree, start: Params, end: Start, density: float, key: Key) -> PyTree:
+        """The mask of the next round, nested in that of the last.
+
+        Args:
+            mask: of the last round.
+            start: the parameters that it began with.
+            end: the parameters and model state that it ended with.
+            density: to prune to.
+            key: of what is drawn.
+        """
+        return self._pruned(mask, start, end, density, key)
+
+    def before_training(self, start: Start, density: float, key: Key) -> PyTree:
+        """The mask of a start, with scores computed anew at each density on the way.
+
+        Args:
+            start: parameters and model state.
+            density: to prune to.
+            key: of what is drawn.
+        """
+        mask = full_mask(start[0])
+        for step in synflow_iterations(density, self.chain.iterations) if density < 1 else ():
+            mask = self._pruned(mask, start[0], start, step, key)
+        return mask
+
+    def _pruned(self, mask: PyTree, start: Params, end: Start, density: float, key: Key) -> PyTree:
+        batches = pruning_batches(self.problem, self.config.pruning_examples, stream(key, "examples"))
+        scores = self.scores(*end, mask, start, batches, stream(key, "pruning"))
+        may = prunable(self.config.prunable, mask)
+        return build_structure(self.chain.structure)(scores, mask, may, density, self.config.distribution)
+
+
+def build_pruner(config: LotteryConfig, chain: Chain, problem: Problem, carried: PyTree) -> Pruner:
+    """Compiles nothing yet.
+
+    Args:
+        config: of the lottery.
+        chain: of its chain.
+        problem: of a round's training.
+        carried: what its objective carries along.
+    """
+    return Pruner(config, chain, problem, jax.jit(partial(_scores, chain, problem, carried)))
+
+
+def pruning_batches(problem: Problem, examples: int, key: Key) -> PyTree:
+    """Training images without augmentation, normalised [batches, batch, ...], and their labels [batches, batch]."""
+    data, clock = problem.recipe.data, problem.clock
+    size = min(clock.batch_size, clock.num_examples)
+    count = max(1, min(examples, clock.num_examples) // size)
+    chosen = jax.random.permutation(key, clock.num_examples)[: count * size].reshape(count, size)
+    images = normalise(to_float(gather(data.images, chosen)), data.mean, data.std)
+    return images, gather(data.labels, chosen)
+
+
+def check_structure(config: LotteryConfig, chain: Chain, params: Params) -> None:
+    """Raises UserError where a chain's structure does not fit the parameters, whose shapes are given."""
+    mask = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), params)
+    may, prune = prunable(config.prunable, mask), build_structure(chain.structure)
+    if chain.structure != "unstructured":
+        for density in config.densities()[1:]:
+            scores = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), mask)
+            prune(scores, mask, may, density, config.distribution)
+
+
+def _scores(
+    chain: Chain,
+    problem: Problem,
+    carried: PyTree,
+    params: Params,
+    model_state: ModelState,
+    mask: PyTree,
+    start: Params,
+    batches: PyTree,
+    key: Key,
+) -> PyTree:
+    criterion = build_criterion(chain.criterion)
+    if chain.pruned == "before_training" and "loss" in criterion.needs:
+        # Statistics of a network that was never trained are those of no data at all.
+        model_state = recalibrate(problem.model.apply, apply_mask(params, mask), model_state, batches[0])
+
+    def loss(params: Params, batch: PyTree) -> jax.Array:
+        return jnp.mean(problem.objective.evaluate(params, carried, model_state, *batch)["loss"])
+
+    flow = None
+    if "flow" in criterion.needs:
+        flow = synaptic_flow(problem.model, model_state, problem.recipe.example[1:])
+    evidence = Evidence(params, mask, start=start, loss=loss, batches=batches, flow=flow, key=key)
+    return score(criterion, evidence)

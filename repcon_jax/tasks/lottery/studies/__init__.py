@@ -1,0 +1,1 @@
+"""One file per study; the registry imports them all."""

@@ -1,0 +1,128 @@
+"""Mode connectivity of tickets: whether two trainings of one ticket end in one linear basin."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from repcon_jax.errors import check_range
+from repcon_jax.files import read_json, write_json
+from repcon_jax.landscape.barriers import barrier, barrier_over_mean
+from repcon_jax.landscape.base import build_metric
+from repcon_jax.landscape.evaluation import BatchNorm, Evaluation, LandscapeData, Split, calibration_batches
+from repcon_jax.landscape.paths import PATHS
+from repcon_jax.problem import Problem
+from repcon_jax.random import stream
+from repcon_jax.results import spread
+from repcon_jax.tasks.landscape.surfaces import on_path, states_for
+from repcon_jax.tasks.lottery.base import STUDIES, Start, Study, Ticket
+from repcon_jax.tasks.lottery.bench import Bench
+from repcon_jax.tasks.lottery.chains import end_of
+from repcon_jax.tasks.lottery.rounds import started
+
+_METRICS = ("error", "supervised_loss")
+
+
+@STUDIES.register("instability")
+def instability(*, num_points: int = 11, batch_norm: BatchNorm = "recalibrated", seed_offset: int = 1000) -> Study:
+    """Trains each ticket again from where its round began, with other data order and augmentation, and walks between.
+
+    Error and loss along the straight line between the two trainings of a seed; masks are equal, so every network on
+    the way has the ticket's mask. Barriers are given above the line between the ends and, as instability, above their
+    mean.
+
+    Args:
+        num_points: on each line, ends included.
+        batch_norm: running statistics on the way, see ``repcon_jax.tasks.landscape.config``.
+        seed_offset: seed s is trained again with the data order of the seed s + seed_offset.
+
+    Source: Frankle et al., arXiv 1912.05671, sections 2 and 4.
+    """
+    check_range("studies.num_points", num_points, 3)
+    check_range("studies.seed_offset", seed_offset, 1, 2**30)
+
+    def measure(bench: Bench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
+        walk = _walk(bench, batch_norm, num_points)
+        entries = []
+        for ticket in tickets:
+            folder = bench.folder("studies", name, ticket.chain, ticket.number)
+            other = _train_again(bench, folder, ticket, seed_offset)
+            found = folder / "barriers.json"
+            if not found.exists():
+                write_json(found, _barriers(walk, batch_norm, end_of(ticket), other))
+            entries.append(ticket.labels | read_json(found, "error"))
+        return entries
+
+    return Study("barrier", measure)
+
+
+def _train_again(bench: Bench, folder: pathlib.Path, ticket: Ticket, offset: int) -> dict[int, Start]:
+    """What every seed ends with when it is trained with the data order of another."""
+    seeds = {seed: seed + offset for seed in ticket.masks}
+    problem = _with_seeds(bench.problem, tuple(seeds.values()))
+    bench.say(f"instability of {ticket.chain}, round {ticket.number}.")
+    states = {
+        seeds[seed]: started(problem, bench.states[seed], ticket.begins[seed], mask)
+        for seed, mask in ticket.masks.items()
+    }
+    bench.train(folder, problem, states)
+    again = dataclasses.replace(
+        ticket,
+        folder=folder,
+        masks={seeds[seed]: mask for seed, mask in ticket.masks.items()},
+        starts={seeds[seed]: start for seed, start in ticket.starts.items()},
+    )
+    return {seed: end_of(again)[other] for seed, other in seeds.items()}
+
+
+def _with_seeds(problem: Problem, seeds: tuple[int, ...]) -> Problem:
+    """The same problem, and its programs, for other seeds."""
+    population = {**problem.config.population, "seed": seeds}
+    return dataclasses.replace(
+        problem, config=dataclasses.replace(problem.config, seed=0, num_seeds=1, population=population)
+    )
+
+
+def _walk(bench: Bench, batch_norm: BatchNorm, num_points: int) -> Any:
+    """Two networks -> every metric at points of the line between them; compiled once for all tickets."""
+    problem = bench.problem
+    data, part = problem.recipe.data, bench.measured_on
+    images, labels = (data.images, data.labels) if problem.test is None else problem.test
+    evaluation = Evaluation(
+        model=problem.model,
+        locate=on_path,
+        metrics=tuple((text, build_metric(text)) for text in _METRICS),
+        batch_norm=batch_norm,
+        num_classes=int(jnp.max(labels)) + 1,
+        batch_size=problem.clock.batch_size,
+        measured_on=(part,),
+    )
+    key = stream(jax.random.key(0), "calibration")
+    calibration = calibration_batches(data.images, bench.config.pruning_examples, problem.clock.batch_size, key)
+    given = LandscapeData({part: Split(images, labels)}, calibration, data.mean, data.std, None, key)
+    evaluate = jax.jit(evaluation.evaluate)
+    points = jnp.linspace(0, 1, num_points)[:, None]
+
+    def walk(first: Start, second: Start) -> dict[str, np.ndarray]:
+        path = PATHS["linear"]([first[0], second[0]])
+        found = evaluate((path, states_for(batch_norm, [first[1], second[1]])), given, points)
+        return {metric: np.asarray(found[f"{part}/{metric}"], float) for metric in _METRICS}
+
+    return walk
+
+
+def _barriers(walk: Any, batch_norm: BatchNorm, first: dict[int, Start], second: dict[int, Start]) -> dict[str, Any]:
+    """Values, barriers and instability of every metric over seeds."""
+    rows = [walk(first[seed], second[seed]) for seed in first]
+    found = {}
+    for metric in _METRICS:
+        values = np.stack([row[metric] for row in rows])
+        found[metric] = {
+            "values": values.tolist(),
+            "barrier": spread(barrier(values).tolist()),
+            "instability": spread(barrier_over_mean(values).tolist()),
+        }
+    return {**found, "batch_norm": batch_norm}

@@ -1,0 +1,86 @@
+"""What a ticket is worth as a smaller dense network: without its dead units, in parameters and in time."""
+
+import statistics
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from repcon_jax.config import ExperimentConfig
+from repcon_jax.data import normalise, to_float
+from repcon_jax.errors import check_range
+from repcon_jax.lottery.masks import counts
+from repcon_jax.lottery.removal import Smaller, remove_dead_units
+from repcon_jax.lottery.widths import with_any_widths
+from repcon_jax.tasks.lottery.base import STUDIES, Start, Study, Ticket
+from repcon_jax.tasks.lottery.bench import Bench
+from repcon_jax.tasks.lottery.chains import end_of
+from repcon_jax.typing import PyTree
+
+
+@STUDIES.register("removal")
+def removal(*, batch_size: int = 128, repeats: int = 20) -> Study:
+    """Removes dead units from the trained ticket of the first seed, and times whole and smaller network in turns.
+
+    An entry holds the numbers of parameters before, kept by the mask, and after; the median milliseconds of a forward
+    pass in evaluation mode; and the largest difference of a logit, relative to the largest logit.
+
+    Args:
+        batch_size: training images of a pass; all where there are fewer.
+        repeats: passes of each.
+    """
+    check_range("studies.batch_size", batch_size, 1)
+    check_range("studies.repeats", repeats, 1)
+
+    def measure(bench: Bench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
+        del name
+        data = bench.problem.recipe.data
+        images = normalise(to_float(data.images[:batch_size]), data.mean, data.std)
+        return [ticket.labels | _measure(bench, ticket, images, repeats) for ticket in tickets]
+
+    def check(bench: Bench) -> None:
+        state = next(iter(bench.states.values()))
+        _smaller(bench.problem.config, (state.params, state.model_state), state.mask)
+
+    return Study("size", measure, check)
+
+
+def _smaller(config: ExperimentConfig, end: Start, mask: PyTree) -> Smaller:
+    return remove_dead_units(
+        config.encoder.name,
+        config.head.name,
+        *end,
+        encoder_options=config.encoder.options,
+        head_options={name: value for name, value in config.head.options.items() if value is not None},
+        mask=mask,
+    )
+
+
+def _measure(bench: Bench, ticket: Ticket, images: jax.Array, repeats: int) -> dict[str, Any]:
+    seed, end = next(iter(end_of(ticket).items()))
+    smaller = _smaller(bench.problem.config, end, ticket.masks[seed])
+    model = bench.problem.model
+    passes = [
+        (jax.jit(lambda *network: model.apply(*network, False)[0].logits), end),
+        (
+            jax.jit(lambda *network: with_any_widths(model).apply(*network, False)[0].logits),
+            (smaller.params, smaller.model_state),
+        ),
+    ]
+    logits = [jax.block_until_ready(apply(*network, images)) for apply, network in passes]
+    seconds: list[list[float]] = [[], []]
+    for _ in range(repeats):
+        for (apply, network), times in zip(passes, seconds, strict=True):
+            began = time.perf_counter()
+            jax.block_until_ready(apply(*network, images))
+            times.append(time.perf_counter() - began)
+    before, after = (1000 * statistics.median(times) for times in seconds)
+    return {
+        "parameters": smaller.parameters_before,
+        "parameters_kept": sum(kept for kept, _ in counts(ticket.masks[seed]).values()),
+        "parameters_after_removal": smaller.parameters_after,
+        "milliseconds": before,
+        "milliseconds_after_removal": after,
+        "largest_difference": float(jnp.max(jnp.abs(logits[0] - logits[1])) / jnp.max(jnp.abs(logits[0]))),
+    }

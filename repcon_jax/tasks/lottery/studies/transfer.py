@@ -1,0 +1,58 @@
+"""Tickets on another data set than the one that they were found on."""
+
+import dataclasses
+from typing import Any, Literal
+
+from repcon_jax.data import SOURCES
+from repcon_jax.errors import ConfigError
+from repcon_jax.lottery.masks import full_mask
+from repcon_jax.problem import Problem
+from repcon_jax.tasks.lottery.base import STUDIES, Start, Study, Ticket
+from repcon_jax.tasks.lottery.bench import Bench
+from repcon_jax.tasks.lottery.rounds import fitting, grafted
+from repcon_jax.typing import PyTree
+
+
+@STUDIES.register("transfer")
+def transfer(*, data: str = "cifar100", length: Literal["steps", "duration"] = "steps") -> Study:
+    """Trains the ticket, rewound, on other images: the encoder's mask and weights, and a head that fits the classes.
+
+    Where the head has another shape, it is drawn freshly and kept whole.
+
+    Args:
+        data: name of the data set, resized and augmented like the one of the chains.
+        length: ``steps``: as many steps as a round has; ``duration``: the duration as it is written, in which epochs
+            are those of the other data.
+
+    Source: Morcos et al., arXiv 1906.02773, section 3.
+    """
+
+    def problem_of(bench: Bench) -> Problem:
+        training = bench.config.training_config()
+        options = SOURCES.options(data) if data in SOURCES.names() else {}
+        height, _, channels = bench.problem.recipe.example[1:]
+        images = {"image_size": height, "rgb": channels == 3}
+        other = dataclasses.replace(training.data, name=data, options=options, classes=(), **images)
+        duration = f"{bench.problem.clock.total_steps} steps" if length == "steps" else training.duration
+        problem = bench.problem_of(data=other, duration=duration)
+        if problem.recipe.example != bench.problem.recipe.example:
+            raise ConfigError(
+                f"studies has transfer to {data!r}, whose images are {problem.recipe.example[1:]}, but the tickets "
+                f"take {bench.problem.recipe.example[1:]}; choose other data, or set --config.training.data.rgb=True."
+            )
+        return problem
+
+    def measure(bench: Bench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
+        problem = problem_of(bench)
+        states = bench.states_of(problem)
+
+        def vary(ticket: Ticket, seed: int) -> tuple[Start, PyTree]:
+            fresh = states[seed].params, states[seed].model_state
+            return grafted(fresh, ticket.starts[seed]), fitting(full_mask(fresh[0]), ticket.masks[seed])
+
+        return bench.retrain(name, tickets, vary, problem)
+
+    def check(bench: Bench) -> None:
+        problem_of(bench)
+
+    return Study("transfer", measure, check)
