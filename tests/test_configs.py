@@ -31,7 +31,8 @@ def combinations(file):
     if "view" in groups:  # every view with the quickest encoder, every encoder in the default view
         views = groups.pop("view")
         sizes = reversed(groups["size"])  # so that the view that trains most runs is small
-        rows = zip(*map(itertools.cycle, (groups["data"], groups["basis"], sizes)), views, strict=False)
+        bases = [groups["basis"]] if "basis" in groups else []
+        rows = zip(*map(itertools.cycle, (groups["data"], *bases, sizes)), views, strict=False)
         return [",".join(("mlp", *row)) for row in rows] + [
             f"scenes,{name}" for name in groups["encoder"] if name != "mlp"
         ]

@@ -56,7 +56,7 @@ def train_chain(bench: Bench, name: str, chain: Chain, starts: dict[int, Start])
     pruner = build_pruner(bench.config, chain, bench.problem, next(iter(bench.states.values())).carried)
     tickets: list[Ticket] = []
     for number, target in enumerate(bench.config.densities()):
-        folder = bench.folder("rounds", name, number)
+        folder = bench.folder("rounds", name if number else _first_with(bench, chain.start), number)
         before = tickets[-1] if tickets else None
         masks = _masks(pruner, before, starts, number, target)
         _tell_of_empty(bench, f"{name}, round {number}", before, masks)
@@ -68,6 +68,11 @@ def train_chain(bench: Bench, name: str, chain: Chain, starts: dict[int, Start])
         accuracy = bench.train(folder, problem, states)[bench.measured_on]["accuracy"]
         tickets.append(Ticket(name, number, folder, starts, begins, masks, density, accuracy))
     return tickets
+
+
+def _first_with(bench: Bench, start: str) -> str:
+    """The chain that trains the dense network of a start, for all chains that have it."""
+    return next(name for name, chain in bench.config.chains.items() if chain.start == start)
 
 
 def end_of(ticket: Ticket) -> dict[int, Start]:
