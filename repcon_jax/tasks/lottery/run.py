@@ -23,7 +23,7 @@ from repcon_jax.tasks.runs import train_runs
 from repcon_jax.workdir import check_config, open_workdir, recorded
 
 # Every study has a folder of its own, so a later start may ask for others.
-_MAY_DIFFER = ("studies", "studied_chains", "studied_rounds")
+_MAY_DIFFER = ("title", "studies", "studied_chains", "studied_rounds")
 
 
 def run_lottery(config: LotteryConfig, workdir: pathlib.Path, say: Callable[[str], None] = print) -> dict[str, Any]:
