@@ -94,7 +94,10 @@ def get_config(arguments: str | None = None) -> ConfigDict:
         runs=runs,
         **_view(view, size),
     )
-    return ConfigDict(plain_lottery(config))
+    plain = plain_lottery(config)
+    values = ConfigDict(plain)
+    values.chains = ConfigDict(plain["chains"], sort_keys=False)  # figures and tables follow their order
+    return values
 
 
 def _view(view: str, size: dict[str, Any]) -> dict[str, Any]:

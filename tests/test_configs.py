@@ -97,6 +97,11 @@ def test_a_config_survives_json_and_back(file):
     assert task.plain(again) == task.plain(config)
 
 
+def test_the_chains_of_a_lottery_keep_their_order():
+    values = runpy.run_path(str(FOLDER / "lottery.py"))["get_config"]("small").to_dict()
+    assert list(values["chains"]) == ["random", "step_50", "step_100", "step_200", "distilled"]
+
+
 def test_a_wrong_argument_names_the_nearest():
     get_config = runpy.run_path(str(FOLDER / "random_teacher.py"))["get_config"]
     with pytest.raises(ConfigError, match=r"config argument 'vgg1' does not exist; did you mean 'vgg1"):
