@@ -4,16 +4,16 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from repcon_jax.errors import ConfigError, UserError
+from repcon_jax.errors import ConfigError
 from repcon_jax.figures.landscapes import write_landscape_figures, write_landscape_report
-from repcon_jax.files import read_json, write_json
+from repcon_jax.files import write_json
 from repcon_jax.stopping import stop_requests
 from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import all_references, build_bench
 from repcon_jax.tasks.landscape.config import LandscapeConfig, parse_landscape, plain_landscape
 from repcon_jax.tasks.references import expand
 from repcon_jax.tasks.runs import train_runs
-from repcon_jax.workdir import check_config, open_workdir, recorded
+from repcon_jax.tasks.stages import begun, finished
 
 # Values are kept point by point, so a later start may ask for other points of the same surface.
 _MAY_DIFFER = tuple(f"analysis.{name}" for name in ("resolution", "extent", "margin", "crops", "zooms", "num_points"))
@@ -35,37 +35,22 @@ def run_landscape(config: LandscapeConfig, workdir: pathlib.Path, say: Callable[
         Stopped: the user or the system asked to stop; the same command goes on.
     """
     plain = plain_landscape(config)
-    check_config(workdir, plain, _complete, _MAY_DIFFER)
+    if (found := finished(workdir, plain, _complete, _MAY_DIFFER, say)) is not None:
+        return found
     analysis = ANALYSES.build(config.analysis.name, **config.analysis.options)
     _check_references(config, analysis)
-    done = workdir / "results.json"
-    if done.exists() and (workdir / "report.md").exists() and _unchanged(workdir, plain):
-        say(f"This landscape is complete: see {workdir / 'report.md'}.")
-        return read_json(done, "kind")
-    open_workdir(workdir, plain)
-    with recorded(workdir):
-        # Results of other points than these would be taken for complete if a kill came before the new ones.
-        done.unlink(missing_ok=True)
-        open_workdir(workdir, plain, replace=True)
+    with begun(workdir, plain):
         train_runs(config.runs, workdir, say)
         with stop_requests() as stop_requested:
             results = analysis.measure(build_bench(config, workdir, analysis, say, stop_requested))
         write_landscape_figures(workdir / "figures", results)
         write_landscape_report(workdir, results)
-        write_json(done, results)
+        write_json(workdir / "results.json", results)
     return results
 
 
 def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain_landscape(parse_landscape(values))
-
-
-def _unchanged(workdir: pathlib.Path, plain: Mapping[str, Any]) -> bool:
-    try:
-        check_config(workdir, plain, _complete)
-    except UserError:
-        return False
-    return True
 
 
 def _check_references(config: LandscapeConfig, analysis: Analysis) -> None:

@@ -9,7 +9,7 @@ import jax
 
 from repcon_jax.errors import ConfigError, UserError
 from repcon_jax.figures.lottery import write_lottery_figures, write_lottery_report
-from repcon_jax.files import read_json, write_json
+from repcon_jax.files import write_json
 from repcon_jax.lottery.masks import layer_densities
 from repcon_jax.metrics_log import read_metrics
 from repcon_jax.problem import build_problem
@@ -20,7 +20,7 @@ from repcon_jax.tasks.lottery.config import LotteryConfig, parse_lottery, plain_
 from repcon_jax.tasks.lottery.pruning import check_structure
 from repcon_jax.tasks.references import expand
 from repcon_jax.tasks.runs import train_runs
-from repcon_jax.workdir import check_config, open_workdir, recorded
+from repcon_jax.tasks.stages import begun, finished
 
 # Every study has a folder of its own, so a later start may ask for others.
 _MAY_DIFFER = ("title", "studies", "studied_chains", "studied_rounds")
@@ -43,24 +43,17 @@ def run_lottery(config: LotteryConfig, workdir: pathlib.Path, say: Callable[[str
         Stopped: the user or the system asked to stop; the same command goes on.
     """
     plain = plain_lottery(config)
-    check_config(workdir, plain, _complete, _MAY_DIFFER)
-    done = workdir / "results.json"
-    if done.exists() and (workdir / "report.md").exists() and _unchanged(workdir, plain):
-        say(f"This lottery is complete: see {workdir / 'report.md'}.")
-        return read_json(done, "kind")
+    if (found := finished(workdir, plain, _complete, _MAY_DIFFER, say)) is not None:
+        return found
     bench = Bench(config, workdir, build_problem(config.training_config()), say)
     studies = {text: build_study(text) for text in config.studies}
     _check(bench, studies)
-    open_workdir(workdir, plain)
-    with recorded(workdir):
-        # Results without the new studies would be taken for complete if a kill came before the new ones.
-        done.unlink(missing_ok=True)
-        open_workdir(workdir, plain, replace=True)
+    with begun(workdir, plain):
         train_runs(config.runs, workdir, say)
         results = _results(bench, studies)
         write_lottery_figures(workdir / "figures", results)
         write_lottery_report(workdir, results)
-        write_json(done, results)
+        write_json(workdir / "results.json", results)
     return results
 
 
@@ -118,14 +111,6 @@ def _check(bench: Bench, studies: dict[str, Study]) -> None:
 
 def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain_lottery(parse_lottery(values))
-
-
-def _unchanged(workdir: pathlib.Path, plain: Mapping[str, Any]) -> bool:
-    try:
-        check_config(workdir, plain, _complete)
-    except UserError:
-        return False
-    return True
 
 
 def _curve(folder: pathlib.Path) -> dict[str, list[float]]:
