@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 Chains = dict[str, list[dict[str, Any]]]
 Entries = list[dict[str, Any]]
@@ -166,7 +167,8 @@ def _by_chain(
     for number, (name, label) in enumerate(results["labels"].items()):
         found = [entry for entry in every if entry["chain"] == name and score(entry) is not None]
         if found:
-            _band(axis, found, [score(entry) for entry in found], scale, color=f"C{number}", ls=style, label=label)
+            told = label if style == "-" else None
+            _band(axis, found, [score(entry) for entry in found], scale, color=f"C{number}", ls=style, label=told)
     axis.grid(alpha=0.3)
     _remaining(axis, sorted({100 * entry["density"][0] for entry in every}, reverse=True))
 
@@ -191,6 +193,6 @@ def _remaining(axis: plt.Axes, x: list[float]) -> None:
     axis.set_xscale("log")
     chosen = x[:: max(1, len(x) // 5)]
     axis.set_xticks(chosen, [f"{value:.3g}" for value in chosen])
-    axis.minorticks_off()
-    axis.invert_xaxis()
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_inverted(True)
     axis.set(xlabel="weights remaining (%)")

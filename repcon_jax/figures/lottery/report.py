@@ -128,5 +128,5 @@ def _percent(score: dict[str, Any]) -> str:
 
 
 def _number(score: dict[str, Any]) -> str:
-    spread = "" if score["std"] is None else f" ± {score['std']:.3f}"
-    return f"{score['mean']:.3f}{spread}"
+    spread = "" if score["std"] is None else f" ± {score['std']:.2g}"
+    return f"{score['mean']:.3g}{spread}"

@@ -17,7 +17,8 @@ from repcon_jax.typing import PyTree
 def transfer(*, data: str = "cifar100", length: Literal["steps", "duration"] = "steps") -> Study:
     """Trains the ticket, rewound, on other images: the encoder's mask and weights, and a head that fits the classes.
 
-    Where the head has another shape, it is drawn freshly and kept whole.
+    Where the head has another shape, it is drawn freshly and kept whole. The dense start of every chain is trained too,
+    for comparison.
 
     Args:
         data: name of the data set, resized and augmented like the one of the chains.
@@ -50,9 +51,20 @@ def transfer(*, data: str = "cifar100", length: Literal["steps", "duration"] = "
             fresh = states[seed].params, states[seed].model_state
             return grafted(fresh, ticket.starts[seed]), fitting(full_mask(fresh[0]), ticket.masks[seed])
 
-        return bench.retrain(name, tickets, vary, problem)
+        return bench.retrain(name, _with_dense(tickets), vary, problem)
 
     def check(bench: Bench) -> None:
         problem_of(bench)
 
     return Study("transfer", measure, check)
+
+
+def _with_dense(tickets: list[Ticket]) -> list[Ticket]:
+    """The tickets and, before those of each chain, the dense network that the chain starts from."""
+    found: list[Ticket] = []
+    for ticket in tickets:
+        if ticket.number and ticket.chain not in {other.chain for other in found}:
+            masks = {seed: full_mask(mask) for seed, mask in ticket.masks.items()}
+            found.append(dataclasses.replace(ticket, number=0, masks=masks, density=[1.0] * len(masks)))
+        found.append(ticket)
+    return found
