@@ -46,12 +46,13 @@ def shrink_landscape(values):
 
 
 def shrink_lottery(values):
-    """The same plain config of a lottery: small runs, one round, no early start, two seeds where they are compared."""
+    """The same plain config of a lottery: small runs, one round, few chains, two seeds where they are compared."""
     seeds = 2 if "agreement" in values["studies"] else 1
     values["training"], distil = (shrink(run) for run in (values["training"], values["runs"]["distil"]))
     values["training"]["num_seeds"] = distil["num_seeds"] = seeds
-    chains = {n: c for n, c in values["chains"].items() if not c["start"].startswith("supervised")}
-    chains = {n: c | {"iterations": min(c["iterations"], 2)} for n, c in chains.items()}
+    distilled = {n: c for n, c in values["chains"].items() if c["start"].startswith("distil")}
+    first = [] if values["studies"] or len(distilled) > 1 else list(values["chains"].items())[:1]
+    chains = {n: c | {"iterations": min(c["iterations"], 2)} for n, c in [*first, *distilled.items()]}
     small = {"schedule": "one_shot(density=0.5)", "studied_rounds": (1,) if values["studied_rounds"] else ()}
     return values | small | {"runs": {"distil": distil}, "chains": chains}
 
