@@ -6,14 +6,18 @@ A program of its own, because the number of devices is fixed when JAX starts.
 import dataclasses
 import json
 import pathlib
+import tempfile
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType
+from lotteries import TRAINING, rounds_without_figures
+from lotteries import config_of as config_of_lottery
 
 from repcon_jax.command_line import read_arguments
+from repcon_jax.config import plain_config
 from repcon_jax.data import channel_statistics, load
 from repcon_jax.landscape.base import build_metric
 from repcon_jax.landscape.evaluation import Evaluation, LandscapeData, Split
@@ -24,6 +28,9 @@ from repcon_jax.models.encoders.resnet import resnet
 from repcon_jax.probing import extract_features
 from repcon_jax.problem import build_problem
 from repcon_jax.tasks.landscape.surfaces import on_plane
+from repcon_jax.tasks.lottery.config import Chain
+from repcon_jax.tasks.lottery.rounds import ends
+from repcon_jax.tasks.lottery.run import run_lottery
 from repcon_jax.training.mesh import MeshConfig
 from repcon_jax.training.population import compile_population
 
@@ -108,6 +115,7 @@ def main() -> dict[str, float]:
             host = jax.device_get(program.member(state, 0, 0))
             found["put back from the host"] = difference(program.join([[host]]), state)
     found["points of a landscape"] = landscape()
+    found["rounds of a lottery"] = lottery()
     return found
 
 
@@ -131,6 +139,23 @@ def landscape() -> float:
     mesh = jax.make_mesh((8,), ("points",), (AxisType.Auto,))
     many = dataclasses.replace(alone, mesh=mesh, vectorised=2)
     return difference(*(jax.jit(e.evaluate)(surface, data, coordinates) for e in (alone, many)))
+
+
+def lottery() -> float:
+    """Where the pruned rounds of two chains end, and the errors on the way between two trainings of their tickets."""
+    chains = {"magnitude": Chain(), "snip": Chain(criterion="snip", pruned="before_training")}
+    study = "instability(num_points=3)"
+    found = []
+    for mesh in (MeshConfig(member=1, data=1), MeshConfig()):
+        training = dataclasses.replace(TRAINING, batch_size=16, duration="4 steps", mesh=mesh)
+        values = {"training": plain_config(training), "runs": {}, "chains": chains, "studied_rounds": (1,)}
+        config = config_of_lottery(**values, schedule="one_shot(density=0.5)", studies=(study,))
+        with tempfile.TemporaryDirectory() as folder, rounds_without_figures():
+            results = run_lottery(config, pathlib.Path(folder), lambda line: None)
+            rounds = [ends(pathlib.Path(folder) / "rounds" / name / "01", (0, 1)) for name in chains]
+        errors = [entry["supervised_loss"]["values"] for entry in results["studies"][study]["entries"]]
+        found.append((rounds, errors))
+    return difference(*found)
 
 
 if __name__ == "__main__":
