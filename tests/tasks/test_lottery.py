@@ -13,6 +13,7 @@ from repcon_jax.errors import CheckpointError, ConfigError, UserError
 from repcon_jax.lottery.counting import kept_count
 from repcon_jax.lottery.masks import is_nested
 from repcon_jax.tasks.lottery import bench as module
+from repcon_jax.tasks.lottery import chains
 from repcon_jax.tasks.lottery.config import Chain, parse_lottery, plain_lottery
 from repcon_jax.tasks.lottery.rounds import ends
 from repcon_jax.tasks.lottery.run import run_lottery
@@ -111,6 +112,19 @@ def test_killed_between_and_inside_rounds_it_goes_on_to_the_same_numbers(finishe
     assert not (tmp_path / "results.json").exists()
     again = run_lottery(config_of(chains=RANDOM, runs={}), tmp_path)
     assert [r["accuracy"] for r in again["chains"]["random"]] == [r["accuracy"] for r in results["chains"]["random"]]
+
+
+def test_a_round_that_was_begun_keeps_its_mask(tmp_path, monkeypatch):
+    one = {**plain_config(TRAINING), "num_seeds": 1, "duration": "2 steps"}
+    config = config_of(training=one, chains=RANDOM, runs={}, schedule="one_shot(density=0.5)")
+    first = run_lottery(config, tmp_path)
+    (tmp_path / "results.json").unlink()
+
+    def never(*arguments):
+        raise AssertionError("a round was pruned anew")
+
+    monkeypatch.setattr(chains, "_masks", never)
+    assert run_lottery(config, tmp_path) == first
 
 
 def test_learning_rate_rewinding_goes_on_from_the_last_weights(tmp_path):

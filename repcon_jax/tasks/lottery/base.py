@@ -26,8 +26,7 @@ class Ticket:
         number: of the round; 0 is dense.
         folder: work directory of the round.
         starts: by seed the parameters and model state where the chain starts, unmasked.
-        begins: by seed those that the round began with, before they were masked.
-        masks: by seed.
+        masks: by seed, on the host, since there may be hundreds of tickets.
         density: by seed, of what may be pruned.
         accuracy: of the round, as in its ``results.json``.
     """
@@ -36,7 +35,6 @@ class Ticket:
     number: int
     folder: pathlib.Path
     starts: dict[int, Start]
-    begins: dict[int, Start]
     masks: dict[int, PyTree]
     density: list[float]
     accuracy: dict[str, Any]

@@ -13,7 +13,7 @@ from repcon_jax.tasks.lottery.base import Start, Ticket
 from repcon_jax.tasks.lottery.bench import Bench
 from repcon_jax.tasks.lottery.config import Chain
 from repcon_jax.tasks.lottery.pruning import Pruner, build_pruner
-from repcon_jax.tasks.lottery.rounds import ends, grafted, started
+from repcon_jax.tasks.lottery.rounds import ends, grafted, started, stored_masks
 from repcon_jax.tasks.references import expand, load_network
 from repcon_jax.training.schedules import parse_schedule
 from repcon_jax.typing import PyTree
@@ -54,11 +54,12 @@ def train_chain(bench: Bench, name: str, chain: Chain, starts: dict[int, Start])
         The ticket of every round, the dense network first.
     """
     pruner = build_pruner(bench.config, chain, bench.problem, next(iter(bench.states.values())).carried)
+    full = {seed: full_mask(params) for seed, (params, _) in starts.items()}
     tickets: list[Ticket] = []
     for number, target in enumerate(bench.config.densities()):
         folder = bench.folder("rounds", name if number else _first_with(bench, chain.start), number)
         before = tickets[-1] if tickets else None
-        masks = _masks(pruner, before, starts, number, target)
+        masks = stored_masks(folder, full) or (full if before is None else _masks(pruner, before, number, target))
         _tell_of_empty(bench, f"{name}, round {number}", before, masks)
         begins = starts if before is None or chain.rewinding == "weights" else end_of(before)
         density = bench.densities(masks)
@@ -66,7 +67,7 @@ def train_chain(bench: Bench, name: str, chain: Chain, starts: dict[int, Start])
         problem = _problem(bench, chain, number)
         states = {s: started(problem, bench.states[s], begins[s], masks[s]) for s in masks}
         accuracy = bench.train(folder, problem, states)[bench.measured_on]["accuracy"]
-        tickets.append(Ticket(name, number, folder, starts, begins, masks, density, accuracy))
+        tickets.append(Ticket(name, number, folder, starts, jax.device_get(masks), density, accuracy))
     return tickets
 
 
@@ -75,24 +76,30 @@ def _first_with(bench: Bench, start: str) -> str:
     return next(name for name, chain in bench.config.chains.items() if chain.start == start)
 
 
+def begin_of(ticket: Ticket) -> dict[int, Start]:
+    """The masked parameters and the model state that every seed began the ticket's round with."""
+    return _at(ticket, 0)
+
+
 def end_of(ticket: Ticket) -> dict[int, Start]:
     """The parameters and model state that every seed ended the ticket's round with."""
-    found = ends(ticket.folder, tuple(ticket.masks))
+    return _at(ticket, None)
+
+
+def _at(ticket: Ticket, step: int | None) -> dict[int, Start]:
+    found = ends(ticket.folder, tuple(ticket.masks), step)
     return {seed: grafted(ticket.starts[seed], (end["params"], end["model_state"])) for seed, end in found.items()}
 
 
-def _masks(
-    pruner: Pruner, before: Ticket | None, starts: dict[int, Start], number: int, target: float
-) -> dict[int, PyTree]:
-    if before is None:
-        return {seed: full_mask(params) for seed, (params, _) in starts.items()}
+def _masks(pruner: Pruner, before: Ticket, number: int, target: float) -> dict[int, PyTree]:
+    """The masks of a round after another."""
     if pruner.chain.pruned == "before_training":
-        return {seed: pruner.before_training(start, target, jax.random.key(seed)) for seed, start in starts.items()}
-    end = end_of(before)
+        keys = {seed: jax.random.key(seed) for seed in before.starts}
+        return {seed: pruner.before_training(before.starts[seed], target, key) for seed, key in keys.items()}
+    begin, end = begin_of(before), end_of(before)
+    keys = {seed: jax.random.fold_in(jax.random.key(seed), number) for seed in before.masks}
     return {
-        seed: pruner.after_training(
-            mask, before.begins[seed][0], end[seed], target, jax.random.fold_in(jax.random.key(seed), number)
-        )
+        seed: pruner.after_training(mask, begin[seed][0], end[seed], target, keys[seed])
         for seed, mask in before.masks.items()
     }
 

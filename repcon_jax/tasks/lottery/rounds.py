@@ -86,6 +86,22 @@ def started(problem: Problem, state: TrainState, start: Start, mask: PyTree) -> 
     )
 
 
+def stored_masks(folder: pathlib.Path, like: dict[int, PyTree]) -> dict[int, PyTree] | None:
+    """The masks of a round that was begun, or None: a later start must not prune it anew, on other devices say.
+
+    Args:
+        folder: of the round.
+        like: by seed, a tree of its structure.
+    """
+    if not all((folder / "checkpoints" / str(MemberName(seed, {})) / "0").is_dir() for seed in like):
+        return None
+    found = ends(folder, tuple(like), 0)
+    return {
+        seed: jax.tree.unflatten(jax.tree.structure(tree), map(jnp.asarray, jax.tree.leaves(found[seed]["mask"])))
+        for seed, tree in like.items()
+    }
+
+
 def ends(folder: pathlib.Path, seeds: tuple[int, ...], step: int | None = None) -> dict[int, dict[str, Any]]:
     """Parameters, model state and mask of every seed of a finished round.
 

@@ -20,7 +20,7 @@ from repcon_jax.results import spread
 from repcon_jax.tasks.landscape.surfaces import on_path, states_for
 from repcon_jax.tasks.lottery.base import STUDIES, Start, Study, Ticket
 from repcon_jax.tasks.lottery.bench import Bench
-from repcon_jax.tasks.lottery.chains import end_of
+from repcon_jax.tasks.lottery.chains import begin_of, end_of
 from repcon_jax.tasks.lottery.rounds import started
 
 _METRICS = ("error", "supervised_loss")
@@ -64,9 +64,9 @@ def _train_again(bench: Bench, folder: pathlib.Path, ticket: Ticket, offset: int
     seeds = {seed: seed + offset for seed in ticket.masks}
     problem = _with_seeds(bench.problem, tuple(seeds.values()))
     bench.say(f"instability of {ticket.chain}, round {ticket.number}.")
+    begin = begin_of(ticket)
     states = {
-        seeds[seed]: started(problem, bench.states[seed], ticket.begins[seed], mask)
-        for seed, mask in ticket.masks.items()
+        seeds[seed]: started(problem, bench.states[seed], begin[seed], mask) for seed, mask in ticket.masks.items()
     }
     bench.train(folder, problem, states)
     again = dataclasses.replace(

@@ -1,6 +1,6 @@
 """Shuffled masks: what a ticket owes to which of a layer's weights it kept."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ def shuffle_within_filters(mask: PyTree, key: Key) -> PyTree:
         key: every leaf draws from its own stream.
     """
 
-    def shuffle(name: str, leaf: jax.Array) -> jax.Array:
+    def shuffle(name: str, leaf: Any) -> Any:
         if leaf.ndim < 2 or np.all(leaf):
             return leaf
         rows = leaf.reshape(-1, leaf.shape[-1])
