@@ -13,6 +13,8 @@ from matplotlib.ticker import NullLocator
 
 Chains = dict[str, list[dict[str, Any]]]
 Entries = list[dict[str, Any]]
+# More would cover the lines.
+_MOST_LEGENDS_INSIDE = 6
 
 
 def write_figures(folder: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:
@@ -36,13 +38,15 @@ def write_figures(folder: pathlib.Path, results: dict[str, Any]) -> list[pathlib
 
 def accuracy_figure(chains: Chains, measured_on: str) -> plt.Figure:
     """Accuracy against weights remaining, a line a chain, with bands over seeds."""
-    figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    beside = len(chains) > _MOST_LEGENDS_INSIDE
+    figure, axis = plt.subplots(figsize=(8.6 if beside else 6.4, 4.2), layout="constrained")
     for name, rounds in chains.items():
         _band(axis, rounds, [entry["accuracy"] for entry in rounds], label=name)
     _remaining(axis, [100 * entry["density"][0] for entry in next(iter(chains.values()))])
     axis.set(ylabel=f"{measured_on} accuracy (%)")
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
+    handles, labels = axis.get_legend_handles_labels()
+    (figure if beside else axis).legend(handles, labels, fontsize=8, loc="outside right upper" if beside else "best")
     return figure
 
 
