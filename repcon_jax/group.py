@@ -13,6 +13,7 @@ from repcon_jax.distributed import agree, from_main, is_main, tree_from_main
 from repcon_jax.errors import DivergenceError
 from repcon_jax.member import MemberFiles, read_result
 from repcon_jax.members import Group, MemberName, points_of
+from repcon_jax.models import parameter_count
 from repcon_jax.prober import Interrupted, Prober
 from repcon_jax.problem import Problem
 from repcon_jax.training.loop import Callback, rows_of, train
@@ -77,7 +78,7 @@ class GroupRun:
             self._live, self._done = self._read_results()
             self._is_finite = self.program.over_members(all_finite, "params")
             self._measure = self.program.over_members(
-                partial(_distances, self.problem.objective.encoders), "params", "state"
+                partial(_quantities, self.problem.objective.encoders), "params", "state"
             )
             state, step = self._begin()
             for files in self._live_files().values():
@@ -193,7 +194,7 @@ class GroupRun:
         return step / self.problem.clock.steps_per_epoch
 
     def _write_train(self, state: TrainState, step: int) -> None:
-        found = self._distances(state)
+        found = self._measured(state)
         for cell, files in self._live_files().items():
             files.write_train(step, self._epoch(step), {name: float(v[cell]) for name, v in found.items()})
 
@@ -216,7 +217,7 @@ class GroupRun:
             files.tidy()
 
     def _finish(self, state: TrainState, step: int) -> None:
-        found = self._distances(state)
+        found = self._measured(state)
         for cell in sorted(self._live - self._done):
             name, member = self._cells[cell], self.program.member(state, *cell)
             result = {
@@ -225,7 +226,7 @@ class GroupRun:
                 "probe": self.prober.final(name.seed, member, self._stop_agreed),
                 "train": self._train_means(cell),
                 "test": self.problem.evaluate(self.group, cell[1], member),
-                "distance": {key: float(values[cell]) for key, values in found.items()},
+                "distance": {key: float(values[cell]) for key, values in found.items() if key != "density"},
             }
             if cell in self._files:
                 self._files[cell].write_result(result)
@@ -234,16 +235,20 @@ class GroupRun:
         rows = self._files[cell].last_epoch if cell in self._files else []
         return {name: sum(row[name] for row in rows) / len(rows) for name in (rows or [{}])[0]}
 
-    def _distances(self, state: TrainState) -> dict[str, np.ndarray]:
-        return {name: np.asarray(values) for name, values in self._measure(self._start, state).items()}
+    def _measured(self, state: TrainState) -> dict[str, np.ndarray]:
+        found = {name: np.asarray(values) for name, values in self._measure(self._start, state).items()}
+        # Divided here because in float32 all of all would be a little less than 1.
+        found["density"] = found.pop("kept") / parameter_count(self.program.template.params)
+        return found
 
 
-def _distances(encoders: Callable[..., Any], start: Params, state: TrainState) -> dict[str, jax.Array]:
+def _quantities(encoders: Callable[..., Any], start: Params, state: TrainState) -> dict[str, jax.Array]:
+    """Distances in weights, and how many parameters the mask keeps."""
     found = {f"{part}_distance_from_start": distance(start[part], state.params[part]) for part in start}
     teacher = encoders(state.params, state.carried, state.model_state).get("teacher")
     if teacher is not None:
         found["encoder_distance_from_teacher"] = distance(teacher[0], state.params["encoder"])
-    return found
+    return {**found, "kept": sum(mask.sum() for mask in jax.tree.leaves(state.mask))}
 
 
 @jax.jit

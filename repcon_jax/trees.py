@@ -1,10 +1,12 @@
 """A tiny algebra of parameter trees; everything about dynamics, landscapes and tickets is built on it."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import CheckpointError, TreeError
@@ -73,6 +75,24 @@ def all_finite(tree: PyTree) -> Array:
     """Whether every floating-point entry of the tree is finite; a boolean of shape ()."""
     floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in floats]))
+
+
+def pack_bits(leaf: Any) -> np.ndarray:
+    """Booleans of any shape as bits, uint8 [ceil(entries / 8)] in row-major order.
+
+    >>> pack_bits(np.array([[True, False], [True, True]])).tolist()
+    [176]
+    """
+    return np.packbits(np.asarray(leaf, bool).ravel())
+
+
+def unpack_bits(bits: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The inverse of ``pack_bits`` for booleans of a shape.
+
+    >>> unpack_bits(np.array([176], np.uint8), (2, 2)).tolist()
+    [[True, False], [True, True]]
+    """
+    return np.unpackbits(np.asarray(bits), count=math.prod(shape)).astype(bool).reshape(shape)
 
 
 def signature(tree: PyTree) -> dict[str, list]:

@@ -92,6 +92,7 @@ def test_rows_are_logged_once_in_order_and_start_at_the_start(finished):
     for seed in (0, 1):
         train = [r for r in rows(finished) if r["seed"] == seed and r["kind"] == "train"]
         assert [r["step"] for r in train] == list(range(0, 61, 5))
+        assert {row["density"] for row in train} == {1.0}
         assert train[0]["encoder_distance_from_start"] == 0 < train[-1]["encoder_distance_from_start"]
         assert [r["step"] for r in rows(finished) if r["seed"] == seed and r["kind"] == "probe"] == [0, 30, 60]
     assert tree_digest(final_params(finished, 0)) != tree_digest(final_params(finished, 1))

@@ -10,7 +10,7 @@ import numpy as np
 
 from repcon_jax.errors import CheckpointError, TreeError
 from repcon_jax.random import stream
-from repcon_jax.trees import check_same_shapes, map_named, named_leaves
+from repcon_jax.trees import check_same_shapes, map_named, named_leaves, pack_bits, unpack_bits
 from repcon_jax.typing import Key, Params, PyTree
 
 
@@ -171,12 +171,12 @@ def shuffle_within_layers(mask: PyTree, key: Key) -> PyTree:
 
 
 def pack(mask: PyTree) -> dict[str, np.ndarray]:
-    """The mask as bits, to be saved with a checkpoint: by path, uint8 [ceil(entries / 8)] in row-major order.
+    """The mask as bits, as checkpoints hold it: by path, uint8 [ceil(entries / 8)] in row-major order.
 
     >>> pack({"w": jnp.array([True, False, True])})["w"].tolist()
     [160]
     """
-    return {name: np.packbits(np.asarray(leaf).ravel()) for name, leaf in named_leaves(mask).items()}
+    return {name: pack_bits(leaf) for name, leaf in named_leaves(mask).items()}
 
 
 def unpack(packed: Mapping[str, np.ndarray], like: PyTree) -> PyTree:
@@ -196,15 +196,11 @@ def unpack(packed: Mapping[str, np.ndarray], like: PyTree) -> PyTree:
                 f"the packed mask holds {_bytes(found)} at {name!r} where this network needs "
                 f"{_bytes(needed.get(name))}; take the mask of a network of one architecture."
             )
-    return map_named(lambda name, leaf: _bits(packed[name], leaf.shape), like)
+    return map_named(lambda name, leaf: jnp.asarray(unpack_bits(packed[name], leaf.shape)), like)
 
 
 def _bytes(number: int | None) -> str:
     return "nothing" if number is None else f"{number} bytes"
-
-
-def _bits(packed: np.ndarray, shape: tuple[int, ...]) -> jax.Array:
-    return jnp.asarray(np.unpackbits(packed, count=math.prod(shape)).astype(bool).reshape(shape))
 
 
 def _shuffle(leaf: Any, key: Key) -> Any:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 import pathlib
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from repcon_jax.errors import CheckpointError, did_you_mean
-from repcon_jax.trees import check_same_structure, named_leaves, signature
+from repcon_jax.trees import check_same_structure, named_leaves, pack_bits, signature, unpack_bits
 from repcon_jax.typing import PyTree
 
-_FORMAT = "repcon_jax/1"
+_FORMAT = "repcon_jax/2"
+# Masks were booleans of a byte each.
+_OLDER_FORMAT = "repcon_jax/1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Checkpoints:
 
         Args:
             step: number of updates made.
-            state: a dataclass of pytrees of arrays.
+            state: a dataclass of pytrees of arrays, whose ``mask`` has the structure of its ``params``.
             metadata: JSON values to be restored beside it.
         """
         if step in self.steps():
@@ -98,7 +101,7 @@ class Checkpoints:
         host = jax.tree.map(np.asarray, state)
         digests = {name: tree_digest(part) for name, part in _parts(host).items()}
         about = {"format": _FORMAT, "digests": digests, "signature": signature(host), "extra": metadata}
-        args = ocp.args.Composite(state=ocp.args.StandardSave(host), about=ocp.args.JsonSave(about))
+        args = ocp.args.Composite(state=ocp.args.StandardSave(_packed(host)), about=ocp.args.JsonSave(about))
         self._manager.save(step, args=args, force=True)
 
     def tidy(self) -> None:
@@ -124,7 +127,10 @@ class Checkpoints:
         fix = "use the config that wrote it, or another work directory"
         check_same_structure(about["signature"], signature(template), place, fix)
         abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), template)
-        state = self._read(step, state=ocp.args.StandardRestore(abstract))
+        is_packed = about["format"] == _FORMAT
+        state = self._read(step, state=ocp.args.StandardRestore(_packed_shapes(abstract) if is_packed else abstract))
+        if is_packed:
+            state = dataclasses.replace(state, mask=jax.tree.map(_unpack, state.mask, template.mask))
         self._verify(step, _parts(state), about)
         return state, about["extra"]
 
@@ -136,6 +142,8 @@ class Checkpoints:
         """
         about = self._about(step)
         state = self._read(step, state=ocp.args.StandardRestore())
+        if about["format"] == _FORMAT:
+            state["mask"] = jax.tree.map(_unpack, state["mask"], state["params"])
         parts = {name: state[name] or {} for name in names}
         self._verify(step, parts, about)
         return parts
@@ -151,7 +159,7 @@ class Checkpoints:
 
     def _about(self, step: int) -> dict[str, Any]:
         about = self._read(step, about=ocp.args.JsonRestore())
-        if not isinstance(about, dict) or about.get("format") != _FORMAT:
+        if not isinstance(about, dict) or about.get("format") not in (_FORMAT, _OLDER_FORMAT):
             place = self.directory / str(step)
             raise CheckpointError(f"{place} was not written by this program ({_FORMAT}); use another work directory.")
         return about
@@ -173,6 +181,24 @@ class Checkpoints:
             f"checkpoint {self.directory / str(step)} is truncated, damaged or foreign; "
             "move that folder away to go on from the one before it."
         )
+
+
+def _packed(state: PyTree) -> PyTree:
+    """The state with the bits of its mask, eight to a byte."""
+    return dataclasses.replace(state, mask=jax.tree.map(pack_bits, state.mask))
+
+
+def _packed_shapes(state: PyTree) -> PyTree:
+    """The shapes of what ``_packed`` makes of a state of these shapes."""
+
+    def packed(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((-(-math.prod(leaf.shape) // 8),), np.uint8)
+
+    return dataclasses.replace(state, mask=jax.tree.map(packed, state.mask))
+
+
+def _unpack(bits: np.ndarray, like: Any) -> np.ndarray:
+    return unpack_bits(bits, like.shape)
 
 
 def _parts(state: PyTree) -> dict[str, PyTree]:

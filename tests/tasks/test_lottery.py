@@ -11,7 +11,8 @@ from lotteries import CHAINS, DISTILLATION, PRETRAINING, RANDOM, TRAINING, confi
 from repcon_jax.config import ExperimentConfig, plain_config
 from repcon_jax.errors import CheckpointError, ConfigError, UserError
 from repcon_jax.lottery.counting import kept_count
-from repcon_jax.lottery.masks import is_nested
+from repcon_jax.lottery.masks import density, is_nested
+from repcon_jax.metrics_log import read_metrics
 from repcon_jax.tasks.lottery import bench as module
 from repcon_jax.tasks.lottery import chains
 from repcon_jax.tasks.lottery.config import Chain, parse_lottery, plain_lottery
@@ -57,6 +58,9 @@ def test_rounds_keep_exact_counts_nested_masks_and_rewound_weights(finished, sta
             kept = sum(int(leaf.sum()) for leaf in kernels)
             assert kept == kept_count(total, 0.5**number)
             assert results["chains"][start][number]["density"][seed] == pytest.approx(kept / total)
+            rows = [row for row in read_metrics(folder) if row["kind"] == "train" and row["seed"] == seed]
+            logged = density(mask)
+            assert [row["density"] for row in rows] == pytest.approx([logged] * len(rows))
             if before is not None:
                 assert is_nested(mask, before[seed]["mask"])
             # 50 steps of momentum, weight decay and batch norm.

@@ -3,10 +3,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from problems import distillation, state_of
 
 from repcon_jax.errors import CheckpointError
+from repcon_jax.training import checkpoints as module
 from repcon_jax.training.checkpoints import Checkpoints, load_params, tree_digest
 
 
@@ -29,6 +31,24 @@ def test_what_is_saved_is_restored_bit_for_bit(tmp_path, state):
     assert tree_digest(restored.params) == tree_digest(state.params)
     assert tree_digest(restored.opt_state) == tree_digest(state.opt_state)
     assert int(restored.step) == 7
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["bits", "as before bits"])
+def test_masks_are_stored_as_bits_and_read_as_they_were(tmp_path, state, monkeypatch, older):
+    random = np.random.default_rng(0)
+    pruned = dataclasses.replace(state, mask=jax.tree.map(lambda leaf: random.random(leaf.shape) < 0.3, state.mask))
+    with monkeypatch.context() as patch:
+        if older:
+            patch.setattr(module, "_packed", lambda state: state)
+            patch.setattr(module, "_FORMAT", module._OLDER_FORMAT)
+        checkpoints = save(tmp_path, pruned, [3])
+    restored, _ = checkpoints.restore(jax.eval_shape(lambda: state))
+    parts = checkpoints.restore_parts(3, ("mask",))
+    for mask in (restored.mask, parts["mask"]):
+        assert tree_digest(mask) == tree_digest(pruned.mask)
+    stored = checkpoints._read(3, state=ocp.args.StandardRestore())["mask"]
+    bits, leaves = (sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) for tree in (stored, pruned.mask))
+    assert bits == leaves if older else bits < leaves / 7
 
 
 def test_the_rule_decides_which_are_kept(tmp_path, state):
