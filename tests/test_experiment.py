@@ -21,7 +21,6 @@ ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = str(ROOT / "configs" / "random_teacher.py")
 TINY = [
     f"--config={CONFIG}:digits,mlp",
-    "--compilation_cache=none",
     "--config.data.options.image_size=8",
     "--config.data.subset=200",
     "--config.encoder.widths=(16,8)",
@@ -38,7 +37,9 @@ TINY = [
 
 
 def command(workdir, *extra):
-    return [sys.executable, "-m", "repcon_jax", *TINY, f"--workdir={workdir}", *extra]
+    # Programs of their own: what a killed process was writing must not be read by other tests.
+    place = f"--compilation_cache={workdir.parent / 'programs'}"
+    return [sys.executable, "-m", "repcon_jax", *TINY, place, f"--workdir={workdir}", *extra]
 
 
 def run(workdir, *extra):
