@@ -259,7 +259,11 @@ def test_fine_tuning_goes_on_with_the_last_weights_and_learning_rate(tmp_path):
         "learning_rate": "multi_step(start=0.1, milestones=('1 steps',), factor=0.0)",
     }
     chains = {"tuned": Chain(rewinding="none"), "rewound": Chain(rewinding="learning_rate")}
-    run_lottery(studied(training=one, chains=chains), tmp_path)
+    study = "instability(num_points=3)"
+    config = studied(training=one, chains=chains, studies=(study,), studied_rounds=(1,))
+    tuned, rewound = run_lottery(config, tmp_path)["studies"][study]["entries"]
+    # So does training it again, which has the learning rate of the round.
+    assert len(set(tuned["supervised_loss"]["values"][0])) == 1 < len(set(rewound["supervised_loss"]["values"][0]))
     for name in chains:
         last = ends(tmp_path / "rounds" / "tuned" / "00", (0,))[0]["params"]  # the dense network of both
         begun, ended = (ends(tmp_path / "rounds" / name / "01", (0,), step)[0] for step in (0, None))

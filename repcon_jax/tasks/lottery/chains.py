@@ -64,7 +64,7 @@ def train_chain(bench: Bench, name: str, chain: Chain, starts: dict[int, Start])
         begins = starts if before is None or chain.rewinding == "weights" else end_of(before)
         density = bench.densities(masks)
         bench.say(f"{name}, round {number}: {density[0]:.2%} of the prunable weights.")
-        problem = _problem(bench, chain, number)
+        problem = problem_of_round(bench, name, number)
         states = {s: started(problem, bench.states[s], begins[s], masks[s]) for s in masks}
         accuracy = bench.train(folder, problem, states)[bench.measured_on]["accuracy"]
         tickets.append(Ticket(name, number, folder, starts, jax.device_get(masks), density, accuracy))
@@ -104,9 +104,9 @@ def _masks(pruner: Pruner, before: Ticket, number: int, target: float) -> dict[i
     }
 
 
-def _problem(bench: Bench, chain: Chain, number: int) -> Problem:
-    """Of a round's training; fine-tuning goes on with the learning rate that training ended with."""
-    if chain.rewinding != "none" or number == 0:
+def problem_of_round(bench: Bench, chain: str, number: int) -> Problem:
+    """Of the training of a chain's round; fine-tuning goes on with the learning rate that training ended with."""
+    if bench.config.chains[chain].rewinding != "none" or number == 0:
         return bench.problem
     optimiser, clock = bench.problem.config.optimiser, bench.problem.clock
     schedule = parse_schedule(optimiser.learning_rate, clock, "training.optimiser.learning_rate")

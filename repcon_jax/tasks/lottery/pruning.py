@@ -48,7 +48,7 @@ class Pruner:
             density: to prune to.
             key: of what is drawn.
         """
-        return self._pruned(mask, start, end, density, key)
+        return self._pruned(mask, start, end, density, key, self._batches(key))
 
     def before_training(self, start: Start, density: float, key: Key) -> PyTree:
         """The mask of a start, with scores computed anew at each density on the way.
@@ -58,13 +58,19 @@ class Pruner:
             density: to prune to.
             key: of what is drawn.
         """
-        mask = full_mask(start[0])
+        mask, batches = full_mask(start[0]), self._batches(key)
         for step in synflow_iterations(density, self.chain.iterations) if density < 1 else ():
-            mask = self._pruned(mask, start[0], start, step, key)
+            mask = self._pruned(mask, start[0], start, step, key, batches)
         return mask
 
-    def _pruned(self, mask: PyTree, start: Params, end: Start, density: float, key: Key) -> PyTree:
-        batches = pruning_batches(self.problem, self.config.pruning_examples, stream(key, "examples"))
+    def _batches(self, key: Key) -> PyTree | None:
+        if "batches" not in build_criterion(self.chain.criterion).needs:
+            return None
+        return pruning_batches(self.problem, self.config.pruning_examples, stream(key, "examples"))
+
+    def _pruned(
+        self, mask: PyTree, start: Params, end: Start, density: float, key: Key, batches: PyTree | None
+    ) -> PyTree:
         scores = self.scores(*end, mask, start, batches, stream(key, "pruning"))
         may = prunable(self.config.prunable, mask)
         return build_structure(self.chain.structure)(scores, mask, may, density, self.config.distribution)
@@ -110,7 +116,7 @@ def _scores(
     model_state: ModelState,
     mask: PyTree,
     start: Params,
-    batches: PyTree,
+    batches: PyTree | None,
     key: Key,
 ) -> PyTree:
     criterion = build_criterion(chain.criterion)

@@ -20,7 +20,7 @@ from repcon_jax.results import spread
 from repcon_jax.tasks.landscape.surfaces import on_path, states_for
 from repcon_jax.tasks.lottery.base import STUDIES, Start, Study, Ticket
 from repcon_jax.tasks.lottery.bench import Bench
-from repcon_jax.tasks.lottery.chains import begin_of, end_of
+from repcon_jax.tasks.lottery.chains import begin_of, end_of, problem_of_round
 from repcon_jax.tasks.lottery.rounds import started
 
 _METRICS = ("error", "supervised_loss")
@@ -62,7 +62,7 @@ def instability(*, num_points: int = 11, batch_norm: BatchNorm = "recalibrated",
 def _train_again(bench: Bench, folder: pathlib.Path, ticket: Ticket, offset: int) -> dict[int, Start]:
     """What every seed ends with when it is trained with the data order of another."""
     seeds = {seed: seed + offset for seed in ticket.masks}
-    problem = _with_seeds(bench.problem, tuple(seeds.values()))
+    problem = _with_seeds(problem_of_round(bench, ticket.chain, ticket.number), tuple(seeds.values()))
     bench.say(f"instability of {ticket.chain}, round {ticket.number}.")
     begin = begin_of(ticket)
     states = {
