@@ -39,7 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not arguments or {"--help", "-h"} & set(arguments):
         print(__doc__.strip())
         return 0 if arguments else 2
-    # Imported here so that --help does not wait for JAX.
+    # Both imported here so that --help does not wait; the first before JAX, which reads its flags once.
+    from repcon_jax import cpu_compiler
+
+    cpu_compiler.enable()
     from repcon_jax.errors import DivergenceError, UserError
 
     try:

@@ -1,8 +1,7 @@
 """Two-dimensional convolution and max pooling that are fast on every platform, inside ``lax.scan`` too.
 
-The derivatives of XLA's CPU convolution are tens of times slower inside ``lax.scan`` than outside, and on maps of 2x2
-pixels all of it is slow everywhere. Written as matrix products it is neither. On a GPU or TPU the library convolution
-stays.
+The derivatives of XLA's CPU convolution, as JAX writes them, are tens of times slower inside ``lax.scan`` than outside.
+As matrix products, or written as XLA likes them best, they are not. On a GPU or TPU the library convolution stays.
 """
 
 import functools
@@ -14,77 +13,102 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from repcon_jax import cpu_compiler
+from repcon_jax.models.direct_convolution import direct_convolution
 from repcon_jax.models.winograd import winograd_convolution
 
-ConvolutionName = Literal["auto", "xla", "im2col", "shifted", "winograd"]
+ConvolutionName = Literal["auto", "xla", "direct", "im2col", "winograd"]
+Method = Literal["direct", "im2col", "winograd"]
 Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "batch rows columns features"]
 Kernel = Float[Array, "kernel_height kernel_width channels features"]
 Padding = str | Sequence[tuple[int, int]]
 
-_FEWEST_CHANNELS_OF_WINOGRAD = 32
+# Winograd's transforms cost as much for one channel on the other side as for hundreds. These are the fewest channels
+# on both sides at which it beats im2col, and at which it beats a direct convolution.
+_FEWEST_CHANNELS_OF_WINOGRAD = {"im2col": 32, "direct": 128}
+# XLA's convolution is tens of times slower on smaller maps.
+_SMALLEST_SIDE_OF_DIRECT = 3
 
 
 def choose_convolution(name: ConvolutionName) -> Callable[..., Array]:
     """The function that ``nn.Conv(conv_general_dilated=...)`` takes.
 
     Args:
-        name: ``xla`` for ``lax.conv_general_dilated``; ``im2col`` for one matrix product with the concatenated
-            shifted images; ``shifted`` for the sum of one product per kernel position, which needs no memory for the
-            concatenation and is faster forward but slower backward; ``winograd`` for 2.25 to 4 times fewer products
-            where the kernel is 3x3 and the stride 1, and im2col elsewhere; ``auto`` for winograd or im2col, by shape
+        name: ``xla`` for ``lax.conv_general_dilated``; ``direct`` for the same with other derivatives; ``im2col`` for
+            one matrix product with the concatenated shifted images; ``winograd`` for 2.25 to 4 times fewer products
+            where the kernel is 3x3 and the stride 1, and im2col elsewhere; ``auto`` for one of the last three, by shape
             and type, on CPU and xla on other platforms. Patches that do not overlap (stride = window) and 1x1 kernels
-            are a plain product in all of them.
+            are a plain product in all of the last three.
 
-    Rates by shape: experiments/benchmarks/convolution.py. On several CPU devices ``auto`` is im2col: winograd goes
-    through blocks of consecutive images, which a batch that is spread over devices would have to exchange.
+    Rates by shape: experiments/benchmarks/convolution.py. On CPU ``auto`` is direct only where XLA was told to compute
+    convolutions itself, see ``repcon_jax.cpu_compiler``. On several CPU devices it is im2col: the others go through
+    blocks of consecutive images, which a batch that is spread over devices would have to exchange.
     """
-    if name == "auto":
-        on_cpu = "fastest" if jax.device_count() == 1 else "im2col"
-        name = on_cpu if jax.default_backend() == "cpu" else "xla"
-    if name == "xla":
+    if name == "xla" or (name == "auto" and jax.default_backend() != "cpu"):
         return lax.conv_general_dilated
-    return functools.partial(matmul_convolution, method=name)
+    if name != "auto":
+        return functools.partial(cpu_convolution, method=name)
+    if jax.device_count() > 1:
+        return functools.partial(cpu_convolution, method="im2col")
+    other = "direct" if cpu_compiler.convolves_itself() else "im2col"
+    return functools.partial(_fastest_convolution, other)
 
 
-def matmul_convolution(
+def cpu_convolution(
     lhs: Images,
     rhs: Kernel,
     window_strides: Sequence[int],
     padding: Padding,
     *,
-    method: Literal["im2col", "shifted", "winograd", "fastest"] = "im2col",
+    method: Method = "im2col",
     precision: Any = None,
     **unused: Any,
 ) -> Maps:
-    """Convolution by matrix products, ``y[n, i, j] = sum_ab x[n, s i + a - p, s j + b - p] @ kernel[a, b]``.
+    """``y[n, i, j] = sum_ab x[n, s i + a - p, s j + b - p] @ kernel[a, b]``, fast on the CPU.
 
     Args:
         lhs: images.
         rhs: kernel.
         window_strides: vertical and horizontal stride.
         padding: ``"SAME"``, ``"VALID"`` or zeros to add ``((top, bottom), (left, right))``.
-        method: see ``choose_convolution``; ``fastest`` is its ``auto`` on CPU.
-        precision: of the matrix product, as in ``jax.lax.dot``.
+        method: see ``choose_convolution``.
+        precision: of the products, as in ``jax.lax.dot``.
         **unused: dilations and groups, which ``nn.Conv`` passes and which must be one; layouts, NHWC and HWIO.
     Raises:
         ValueError: the convolution is dilated or grouped.
     """
     _check_plain(unused)
-    window = rhs.shape[:2]
-    pads = _pads(lhs, window, window_strides, padding)
-    fits_winograd = (*window, *window_strides) == (3, 3, 1, 1)
-    if fits_winograd and (method == "winograd" or (method == "fastest" and _winograd_pays(lhs, rhs))):
+    window, strides = rhs.shape[:2], tuple(window_strides)
+    pads = _pads(lhs, window, strides, padding)
+    patches = window == strides
+    if method == "direct" and not patches:
+        return direct_convolution(lhs, rhs, strides, pads, precision)
+    if method == "winograd" and _fits_winograd(window, strides):
         return winograd_convolution(lhs, rhs, pads, precision)
     images = jnp.pad(lhs, ((0, 0), *pads, (0, 0))) if any(map(any, pads)) else lhs
-    if tuple(window) == tuple(window_strides):
+    if patches:
         return jnp.tensordot(_patches(images, window), rhs, 3, precision=precision)
-    shifts = _shifted_slices(images, window, window_strides)
-    if method == "shifted":
-        kernels = rhs.reshape(-1, *rhs.shape[2:])
-        return sum(jnp.matmul(s, k, precision=precision) for s, k in zip(shifts, kernels, strict=True))
-    columns = jnp.concatenate(shifts, axis=-1)
+    columns = jnp.concatenate(_shifted_slices(images, window, strides), axis=-1)
     return jnp.matmul(columns, rhs.reshape(-1, rhs.shape[-1]), precision=precision)
+
+
+def _fastest_convolution(
+    other: Method, lhs: Images, rhs: Kernel, window_strides: Sequence[int], padding: Padding, **options: Any
+) -> Maps:
+    """Winograd where it pays, else the other method where that does, else im2col."""
+    exact = lhs.dtype in (jnp.float32, jnp.float64)  # of less Winograd makes too little, and direct was not measured
+    wide = min(rhs.shape[2:]) >= _FEWEST_CHANNELS_OF_WINOGRAD[other]
+    small = min(lhs.shape[1:3]) < _SMALLEST_SIDE_OF_DIRECT
+    if exact and wide and _fits_winograd(rhs.shape[:2], tuple(window_strides)):
+        other = "winograd"
+    elif not exact or small:
+        other = "im2col"
+    return cpu_convolution(lhs, rhs, window_strides, padding, method=other, **options)
+
+
+def _fits_winograd(window: Sequence[int], strides: Sequence[int]) -> bool:
+    return (*window, *strides) == (3, 3, 1, 1)
 
 
 def max_pool(images: Images, window: int = 2, stride: int = 2, padding: int = 0) -> Maps:
@@ -111,13 +135,7 @@ def max_pool(images: Images, window: int = 2, stride: int = 2, padding: int = 0)
 def _check_plain(unused: dict[str, Any]) -> None:
     dilations = [*(unused.get("lhs_dilation") or ()), *(unused.get("rhs_dilation") or ())]
     if any(d != 1 for d in dilations) or unused.get("feature_group_count", 1) != 1:
-        raise ValueError("matmul_convolution takes neither dilation nor groups; use the convolution 'xla'.")
-
-
-def _winograd_pays(images: Images, kernel: Kernel) -> bool:
-    # The transforms cost as much for one channel on the other side as for hundreds, and round too coarsely for less
-    # than float32.
-    return min(kernel.shape[2:]) >= _FEWEST_CHANNELS_OF_WINOGRAD and images.dtype in (jnp.float32, jnp.float64)
+        raise ValueError("cpu_convolution takes neither dilation nor groups; use the convolution 'xla'.")
 
 
 def _pads(

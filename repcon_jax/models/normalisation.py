@@ -83,8 +83,10 @@ def batch_norm(parts: Parts, scale: Channels, bias: Channels) -> tuple[Parts, St
 
     Source: Ioffe and Szegedy, arXiv 1502.03167, section 3.
     """
-    mean, var = _part_mean(parts), parts.var(tuple(range(1, parts.ndim - 1)), keepdims=True)
-    return (parts - mean) * lax.rsqrt(var + EPSILON) * scale + bias, mean, var
+    mean = _part_mean(parts)
+    var = _part_mean(jnp.square(parts - mean))
+    gain = scale * lax.rsqrt(var + EPSILON)
+    return gain * parts + (bias - gain * mean), mean, var
 
 
 @batch_norm.defjvp
@@ -94,11 +96,12 @@ def _batch_norm_jvp(
     (x, scale, _), (x_dot, scale_dot, bias_dot) = primals, tangents
     output, mean, var = batch_norm(*primals)
     inverse = lax.rsqrt(var + EPSILON)
-    standard = (x - mean) * inverse
-    mean_dot, along = _part_mean(x_dot), _part_mean(standard * x_dot)
+    mean_dot = _part_mean(x_dot)
+    along = inverse * (_part_mean(x * x_dot) - mean * mean_dot)
     # All that depends on sums is per channel here, so that its transpose needs no further sums.
     gain = scale * inverse
-    output_dot = gain * x_dot + (bias_dot - gain * mean_dot) + standard * (scale_dot - gain * along)
+    slope = inverse * (scale_dot - gain * along)
+    output_dot = gain * x_dot + (bias_dot - gain * mean_dot - slope * mean) + slope * x
     return (output, mean, var), (output_dot, mean_dot, 2 * along / inverse)
 
 

@@ -1,4 +1,4 @@
-"""Matrix-product convolution equals the library's, with its derivatives; pooling equals reduce_window."""
+"""Convolution for the CPU equals the library's, with its derivatives; pooling equals reduce_window."""
 
 from functools import partial
 
@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from repcon_jax.models.convolution import choose_convolution, matmul_convolution, max_pool
+from repcon_jax import cpu_compiler
+from repcon_jax.models.convolution import choose_convolution, cpu_convolution, max_pool
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-METHODS = ["im2col", "shifted", "winograd"]
+METHODS = ["direct", "im2col", "winograd"]
 
 
 def _operands(height, width, kernel_height, kernel_width, channels=3, features=2):
@@ -48,7 +49,7 @@ def test_values_and_derivatives_equal_the_library_convolution(case):
         return jax.value_and_grad(scalar, (0, 1), has_aux=True)(*operands)
 
     library = partial(lax.conv_general_dilated, dimension_numbers=LAYOUT)
-    ours = [partial(matmul_convolution, method=method) for method in METHODS]
+    ours = [partial(cpu_convolution, method=method) for method in METHODS]
     # One program per case: compiling takes nearly all the time.
     expected, *results = jax.jit(lambda: [value_and_derivatives(c) for c in (library, *ours)])()
     for result in results:
@@ -60,7 +61,7 @@ def test_forward_mode_works_for_curvature(method):
     images, kernel = _operands(5, 4, 3, 3)
 
     def ours(k):
-        return matmul_convolution(images, k, (1, 1), "SAME", method=method)
+        return cpu_convolution(images, k, (1, 1), "SAME", method=method)
 
     # The convolution is linear in its kernel, so its derivative along the kernel is itself.
     value, tangent = jax.jvp(ours, (kernel,), (kernel,))
@@ -76,18 +77,50 @@ def test_every_choice_serves_a_linen_convolution(name):
     np.testing.assert_allclose(layer.apply(variables, images), plain.apply(variables, images), atol=1e-5)
 
 
-def test_auto_uses_matrix_products_on_cpu_and_the_library_elsewhere(monkeypatch):
+def test_auto_is_the_library_convolution_except_on_cpu(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert choose_convolution("auto") is lax.conv_general_dilated
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
     assert choose_convolution("auto") is not lax.conv_general_dilated
 
 
+@pytest.mark.parametrize(
+    ("flags", "side", "channels", "dtype", "method"),
+    [
+        ("", 8, 3, "float32", "im2col"),
+        ("", 8, 64, "float32", "winograd"),
+        (cpu_compiler.flag(), 8, 3, "float32", "direct"),
+        (cpu_compiler.flag(), 8, 64, "float32", "direct"),
+        (cpu_compiler.flag(), 8, 128, "float32", "winograd"),
+        (cpu_compiler.flag(), 2, 64, "float32", "im2col"),
+        (cpu_compiler.flag(), 8, 64, "bfloat16", "im2col"),
+        (cpu_compiler.flag(), 8, 128, "bfloat16", "im2col"),
+    ],
+)
+def test_auto_on_cpu_chooses_by_shape_and_type_and_by_what_the_compiler_was_told(
+    monkeypatch, flags, side, channels, dtype, method
+):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    operands = [a.astype(dtype) for a in _operands(side, side, 3, 3, channels, channels)]
+    program = str(jax.make_jaxpr(partial(choose_convolution("auto"), window_strides=(1, 1), padding="SAME"))(*operands))
+    signs = {"direct": "direct_convolution", "winograd": "remat"}
+    assert [name for name, sign in signs.items() if sign in program] == [method] * (method != "im2col")
+
+
+def test_auto_on_several_cpu_devices_keeps_every_image_where_it_is(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    monkeypatch.setattr(jax, "device_count", lambda: 8)
+    monkeypatch.setenv("XLA_FLAGS", cpu_compiler.flag())
+    assert choose_convolution("auto").keywords == {"method": "im2col"}
+
+
 @pytest.mark.parametrize("unfit", [{"rhs_dilation": (2, 2)}, {"feature_group_count": 3}])
 def test_dilation_and_groups_are_refused_rather_than_ignored(unfit):
     images, kernel = _operands(6, 6, 3, 3)
     with pytest.raises(ValueError, match="neither dilation nor groups"):
-        matmul_convolution(images, kernel, (1, 1), "SAME", **unfit)
+        cpu_convolution(images, kernel, (1, 1), "SAME", **unfit)
 
 
 @pytest.mark.parametrize(("window", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (3, 3, 0)])

@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 
 from repcon_jax.models import winograd
-from repcon_jax.models.convolution import choose_convolution, matmul_convolution
+from repcon_jax.models.convolution import cpu_convolution
 from repcon_jax.models.winograd import tile_size, transforms, winograd_convolution
 
 SAME = ((1, 1), (1, 1))
@@ -117,7 +117,7 @@ def test_the_error_is_a_small_multiple_of_that_of_a_direct_product(channels, sid
 
     assert tile_size(side, side, channels) == tile
     ours = errors(partial(winograd_convolution, pads=SAME))
-    direct = errors(partial(matmul_convolution, window_strides=(1, 1), padding="SAME"))
+    direct = errors(partial(cpu_convolution, window_strides=(1, 1), padding="SAME"))
     factor = {2: 3.0, 4: 8.0}[tile]
     assert max(ours) < 2e-6
     assert all(w < factor * d for w, d in zip(ours, direct, strict=True)), (ours, direct)
@@ -129,12 +129,3 @@ def test_bfloat16_is_computed_in_float32():
     exact = _library()(images.astype(jnp.float32), kernel.astype(jnp.float32))
     assert found.dtype == jnp.bfloat16
     np.testing.assert_allclose(found.astype(jnp.float32), exact, rtol=2**-8, atol=1e-5)
-
-
-def test_auto_on_cpu_takes_it_for_wide_float32_layers_only(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    wide = _operands(1, 4, 4, 32, 32)
-    convolution = partial(choose_convolution("auto"), window_strides=(1, 1), padding=SAME)
-    assert "remat" in str(jax.make_jaxpr(convolution)(*wide))
-    for other in (_operands(1, 4, 4, 3, 32), [a.astype(jnp.bfloat16) for a in wide]):
-        assert "remat" not in str(jax.make_jaxpr(convolution)(*other))
