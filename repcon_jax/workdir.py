@@ -160,6 +160,7 @@ def describe_environment() -> dict[str, Any]:
         "packages": {name: metadata.version(name) for name in _PACKAGES},
         "backend": devices[0].platform,
         "devices": [device.device_kind for device in devices],
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "commit": _commit(),
     }
 

@@ -23,6 +23,7 @@ from experiments.benchmarks import compile_time, landscape, probes, scaling, ste
 from experiments.benchmarks.measure import ROOT, cache_directories
 from experiments.benchmarks.plan import Plan, plan_for
 from experiments.benchmarks.report import write_report
+from repcon_jax import cpu_compiler
 from repcon_jax.files import read_json, write_json
 
 
@@ -34,6 +35,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="seconds, to see that it works; ours only")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS, help="the rest as it was before")
     chosen = parser.parse_args(arguments)
+    cpu_compiler.enable()  # here too, so that the results name the flag
     machine = _from_process("machine")
     plan = plan_for(machine["backend"], quick=chosen.quick)
     kind = machine["kind"] if chosen.kind == "auto" else chosen.kind

@@ -13,6 +13,8 @@ import sys
 import time
 from typing import Any
 
+from repcon_jax import cpu_compiler
+
 
 def main(text: str) -> None:
     """Answers one JSON line when ready, one for each line of standard input, and one at its end."""
@@ -22,6 +24,7 @@ def main(text: str) -> None:
     def answer(**values: Any) -> None:
         answers.write(json.dumps(values) + "\n")
 
+    cpu_compiler.enable()  # as the command line does
     spec = json.loads(text)
     module, name = spec["runner"].split(":")
     build = getattr(importlib.import_module(f"experiments.benchmarks.{module}"), name)

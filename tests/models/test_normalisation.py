@@ -124,3 +124,21 @@ def test_the_closed_derivative_of_batch_norm_is_that_of_its_definition(shape):
 
     found, expected = both_modes(parts, scale, bias, tangents)
     jax.tree.map(lambda f, e: np.testing.assert_allclose(f, e, rtol=1e-4, atol=1e-4), found, expected)
+
+
+def test_a_mean_of_a_hundred_standard_deviations_costs_little_precision():
+    draw = np.random.default_rng(2)
+    parts = jnp.asarray(draw.normal(300.0, 3.0, (1, 64, 8, 8, 16)), jnp.float32)
+    cotangent = jnp.asarray(draw.normal(size=parts.shape), jnp.float32)
+    scale, bias = jnp.ones(16), jnp.zeros(16)
+
+    def run(function, dtype):
+        given = [a.astype(dtype) for a in (parts, scale, bias)]
+        value, transpose = jax.vjp(lambda *a: function(*a)[0], *given)
+        return value, transpose(cotangent.astype(dtype))
+
+    with jax.enable_x64(True):
+        exact = run(_batch_norm_by_definition, jnp.float64)
+    jax.tree.map(
+        lambda f, e: np.testing.assert_allclose(f, e, atol=1e-4 * np.abs(e).max()), run(batch_norm, jnp.float32), exact
+    )
