@@ -51,8 +51,7 @@ def choose_convolution(name: ConvolutionName) -> Callable[..., Array]:
         return functools.partial(cpu_convolution, method=name)
     if jax.device_count() > 1:
         return functools.partial(cpu_convolution, method="im2col")
-    other = "direct" if cpu_compiler.convolves_itself() else "im2col"
-    return functools.partial(_fastest_convolution, other)
+    return functools.partial(_fastest_convolution, "direct" if _direct_is_fast() else "im2col")
 
 
 def cpu_convolution(
@@ -107,8 +106,28 @@ def _fastest_convolution(
     return cpu_convolution(lhs, rhs, window_strides, padding, method=other, **options)
 
 
+def _direct_is_fast() -> bool:
+    return jax.default_backend() == "cpu" and jax.device_count() == 1 and cpu_compiler.convolves_itself()
+
+
 def _fits_winograd(window: Sequence[int], strides: Sequence[int]) -> bool:
     return (*window, *strides) == (3, 3, 1, 1)
+
+
+def linear_map(inputs: Float[Array, "*batch size"], kernel: Float[Array, "size features"], precision: Any) -> Array:
+    """``inputs @ kernel``, for tokens on one CPU device as a direct convolution of one pixel.
+
+    There the derivative by the kernel of a plain product transposes the residual stream's cotangent, and XLA fuses into
+    that transpose, layer by layer anew, all that the stream was summed from. That of the direct convolution does not.
+
+    Args:
+        inputs: [batch, tokens, size] or any other shape that ends with the size.
+        kernel: [size, features].
+        precision: of the product, as in ``jax.lax.dot``.
+    """
+    if inputs.ndim == 3 and inputs.dtype == jnp.float32 and _direct_is_fast():
+        return direct_convolution(inputs[:, None], kernel[None, None], (1, 1), ((0, 0), (0, 0)), precision)[:, 0]
+    return jnp.matmul(inputs, kernel, precision=precision)
 
 
 def max_pool(images: Images, window: int = 2, stride: int = 2, padding: int = 0) -> Maps:

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import check_range
-from repcon_jax.models.convolution import ConvolutionName, choose_convolution
+from repcon_jax.models.convolution import ConvolutionName, choose_convolution, linear_map
 from repcon_jax.typing import Key
 
 ComputeType = Literal["float32", "bfloat16"]
@@ -117,7 +117,7 @@ class Linear(nn.Module):
         kernel = self.param("kernel", draw, (fan_in, self.features), jnp.float32)
         if self.weight_normalisation:
             kernel = l2_normalise(kernel, axis=0)
-        outputs = jnp.matmul(inputs.astype(self.dtype), kernel.astype(self.dtype), precision=self.precision)
+        outputs = linear_map(inputs.astype(self.dtype), kernel.astype(self.dtype), self.precision)
         if self.use_bias:
             draw_bias = draw if self.initialisation == "uniform" else zeros
             outputs += self.param("bias", draw_bias, (self.features,), jnp.float32).astype(self.dtype)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from repcon_jax import cpu_compiler
-from repcon_jax.models.convolution import choose_convolution, cpu_convolution, max_pool
+from repcon_jax.models.convolution import choose_convolution, cpu_convolution, linear_map, max_pool
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 METHODS = ["direct", "im2col", "winograd"]
@@ -121,6 +121,22 @@ def test_dilation_and_groups_are_refused_rather_than_ignored(unfit):
     images, kernel = _operands(6, 6, 3, 3)
     with pytest.raises(ValueError, match="neither dilation nor groups"):
         cpu_convolution(images, kernel, (1, 1), "SAME", **unfit)
+
+
+def test_a_linear_map_of_tokens_is_a_product_with_and_without_the_compilers_flag(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    draw = np.random.default_rng(0)
+    tokens, kernel = (jnp.asarray(draw.normal(size=shape), jnp.float32) for shape in ((20, 5, 3), (3, 4)))
+
+    def run(flags):
+        monkeypatch.setenv("XLA_FLAGS", flags)
+        product = partial(linear_map, precision=None)
+        value, transpose = jax.vjp(product, tokens, kernel)
+        return (value, *transpose(jnp.cos(value))), "direct_convolution" in str(jax.make_jaxpr(product)(tokens, kernel))
+
+    (plain, plainly), (found, directly) = run(""), run(cpu_compiler.flag())
+    assert (plainly, directly) == (False, jax.default_backend() == "cpu")
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, plain)
 
 
 @pytest.mark.parametrize(("window", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (3, 3, 0)])
