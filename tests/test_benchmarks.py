@@ -109,6 +109,20 @@ def test_competitors_take_turns_of_about_the_time_asked_for():
     assert turns["a"] == {"steps": 10, "step_seconds": pytest.approx([0.1, 0.1])}
 
 
+def test_a_turn_that_finds_all_of_them_slow_counts():
+    class Slow:
+        def __init__(self):
+            self.asked = []
+
+        def seconds(self, steps):
+            self.asked.append(steps)
+            return 5.0
+
+    slow = Slow()
+    assert measure._turns({"slow": slow}, 3, 1.0)["slow"]["step_seconds"] == [5.0] * len(slow.asked)
+    assert slow.asked == [1, 1, 1]
+
+
 def test_a_process_that_fails_later_leaves_the_others_their_turns():
     class Failing:
         def seconds(self, steps):

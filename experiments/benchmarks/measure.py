@@ -138,23 +138,30 @@ def _wait(workers: Mapping[str, Worker]) -> dict[str, dict[str, Any]]:
 
 
 def _turns(workers: Mapping[str, Worker], repeats: int, turn_seconds: float) -> dict[str, dict[str, Any]]:
-    """Steps per turn and seconds per step of every turn, or why there are none; the first round finds the pace."""
-    found: dict[str, dict[str, Any]] = {}
-    for turn in range(repeats + 1):
-        for name, worker in workers.items():
-            about = found.setdefault(name, {"steps": 1, "step_seconds": []})
-            if "not_measured" in about:
-                continue
-            try:
-                seconds = worker.seconds(about["steps"]) / about["steps"]
-            except NotMeasuredError as error:
-                found[name] = {"not_measured": str(error)}
-                continue
-            if turn:
-                about["step_seconds"].append(seconds)
-            else:
-                about["steps"] = max(1, round(turn_seconds / seconds))
+    """Steps per turn and seconds per step of every turn, or why there are none."""
+    found: dict[str, dict[str, Any]] = {name: {"steps": 1, "step_seconds": []} for name in workers}
+    _turn(workers, found)
+    # The first turn finds the pace. It counts where it was already as long as a turn has to be.
+    measured = [about for about in found.values() if "not_measured" not in about]
+    for about in measured:
+        about["steps"] = max(1, round(turn_seconds / about["step_seconds"][0]))
+    if any(about["steps"] > 1 for about in measured):
+        for about in measured:
+            about["step_seconds"] = []
+        _turn(workers, found)
+    for _ in range(repeats - 1):
+        _turn(workers, found)
     return found
+
+
+def _turn(workers: Mapping[str, Worker], found: dict[str, dict[str, Any]]) -> None:
+    for name, about in found.items():
+        if "not_measured" in about:
+            continue
+        try:
+            about["step_seconds"].append(workers[name].seconds(about["steps"]) / about["steps"])
+        except NotMeasuredError as error:
+            found[name] = {"not_measured": str(error)}
 
 
 def spread(values: list[float]) -> Spread:

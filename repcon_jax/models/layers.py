@@ -117,7 +117,7 @@ class Linear(nn.Module):
         kernel = self.param("kernel", draw, (fan_in, self.features), jnp.float32)
         if self.weight_normalisation:
             kernel = l2_normalise(kernel, axis=0)
-        outputs = linear_map(inputs.astype(self.dtype), kernel.astype(self.dtype), self.precision)
+        outputs = linear_map(jnp.asarray(inputs, self.dtype), jnp.asarray(kernel, self.dtype), self.precision)
         if self.use_bias:
             draw_bias = draw if self.initialisation == "uniform" else zeros
             outputs += self.param("bias", draw_bias, (self.features,), jnp.float32).astype(self.dtype)
