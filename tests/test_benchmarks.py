@@ -22,6 +22,7 @@ from experiments.benchmarks.plan import Case  # noqa: E402
 from experiments.benchmarks.report import markdown, number, table  # noqa: E402
 from experiments.benchmarks.step_rate import describe  # noqa: E402
 from experiments.benchmarks.utilisation import utilisation  # noqa: E402
+from repcon_jax.models.direct_convolution import direct_convolution  # noqa: E402
 
 COMMITTED = sorted((ROOT / "experiments" / "benchmarks" / "results").glob("*.json"))
 
@@ -203,10 +204,17 @@ def test_operations_of_a_vgg_are_those_of_xla_and_the_closed_form():
     assert 0.7 < jax.jit(forward).lower(variables, images).cost_analysis()["flops"] / closed < 1.05
 
 
-def test_operations_of_a_strided_convolution_backward():
-    def loss(images, kernel):
+@pytest.mark.parametrize("direct", [False, True])
+def test_operations_of_a_strided_convolution_backward(direct):
+    def library(images, kernel):
         numbers = ("NHWC", "HWIO", "NHWC")
-        return jnp.sum(jax.lax.conv_general_dilated(images, kernel, (2, 2), "SAME", dimension_numbers=numbers))
+        return jax.lax.conv_general_dilated(images, kernel, (2, 2), ((0, 1), (0, 1)), dimension_numbers=numbers)
+
+    def ours(images, kernel):
+        return direct_convolution(images, kernel, (2, 2), ((0, 1), (0, 1)))
+
+    def loss(images, kernel):
+        return jnp.sum((ours if direct else library)(images, kernel))
 
     images, kernel = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 5))
     forward = 2 * 2 * 4 * 4 * math.prod(kernel.shape)

@@ -6,6 +6,8 @@ from typing import Any
 
 import jax
 
+from repcon_jax.models.direct_convolution import OPERANDS
+
 
 def matmul_flops(function: Callable[..., Any], *arguments: Any) -> int:
     """Twice the multiply-adds of every product and convolution; the body of a loop counts once, hence one step.
@@ -39,6 +41,11 @@ def _flops(equation: Any) -> int:
         # A strided convolution's gradient spreads its input with zeros, which are no work.
         spread = math.prod(equation.params["lhs_dilation"])
         return 2 * equation.outvars[0].aval.size * _kernel_size(equation) // spread
+    if name == "direct_convolution":
+        wanted = equation.params["wanted"]
+        parts = (*OPERANDS[wanted], wanted)
+        sizes = dict(zip(parts, (v.aval for v in (*equation.invars, *equation.outvars)), strict=True))
+        return 2 * sizes["maps"].size * math.prod(sizes["kernel"].shape[:3])
     return 0
 
 

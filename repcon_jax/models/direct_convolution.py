@@ -114,7 +114,7 @@ def _pads_of_kernel(image: int, window: int, stride: int, pads: Pair, maps: int)
 
 
 # Which operands each part is computed from, in order.
-_OPERANDS: dict[Part, tuple[Part, Part]] = {
+OPERANDS: dict[Part, tuple[Part, Part]] = {
     "maps": ("images", "kernel"),
     "images": ("maps", "kernel"),
     "kernel": ("images", "maps"),
@@ -123,9 +123,9 @@ _OPERANDS: dict[Part, tuple[Part, Part]] = {
 
 def _transpose(position: int, cotangent: Array, left: Any, right: Any, *, wanted: Part, **options: Any) -> Array:
     """The cotangent of one operand, of which JAX knows the shape only: the form with the cotangent as the result."""
-    known = {wanted: cotangent, _OPERANDS[wanted][1 - position]: (right, left)[position]}
-    target = _OPERANDS[wanted][position]
-    return _convolution.bind(*(known[part] for part in _OPERANDS[target]), wanted=target, **options)
+    known = {wanted: cotangent, OPERANDS[wanted][1 - position]: (right, left)[position]}
+    target = OPERANDS[wanted][position]
+    return _convolution.bind(*(known[part] for part in OPERANDS[target]), wanted=target, **options)
 
 
 def _batch(arrays: tuple[Array, Array], axes: tuple[int | None, int | None], **options: Any) -> tuple[Array, int]:
