@@ -42,6 +42,8 @@ def direct_convolution(images: Images, kernel: Kernel, strides: Pair, pads: Pads
         strides: vertical and horizontal, s.
         pads: zeros around the image, ((top, bottom), (left, right)).
         precision: of the products, as in ``jax.lax.dot``.
+    Returns:
+        [batch, rows, columns, features] of the images' type; sums over images are float32 at least.
     """
     sizes = images.shape[1:3], kernel.shape[:2]
     return _convolution.bind(
@@ -66,12 +68,14 @@ def _part(
         return _convolve(left, turned, (1, 1), around, precision=precision)
     axes = zip(image, window, strides, pads, right.shape[1:3], strict=True)
     around = [_pads_of_kernel(*axis) for axis in axes]
+    wide = jnp.promote_types(left.dtype, jnp.float32)
 
     def of_block(images: Images, maps: Maps) -> Float[Array, "channels kernel_height kernel_width features"]:
         sides = images.transpose(3, 1, 2, 0), maps.transpose(1, 2, 0, 3)
-        return _convolve(*sides, (1, 1), around, rhs_dilation=strides, precision=precision)
+        given = {"rhs_dilation": strides, "precision": precision, "preferred_element_type": wide}
+        return _convolve(*sides, (1, 1), around, **given)
 
-    return _sum_over_blocks(of_block, left, right).transpose(1, 2, 0, 3)
+    return _sum_over_blocks(of_block, left, right).transpose(1, 2, 0, 3).astype(left.dtype)
 
 
 def _spread(maps: Maps, kernel: Kernel, image: Pair, strides: Pair, pads: Pads, precision: Any) -> Images:

@@ -100,3 +100,14 @@ def test_mapped_values_and_derivatives_equal_a_loop(axes, strides):
     ]
     expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *looped)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), jax.vmap(one, axes)(*stacked), expected)
+
+
+def test_sums_over_images_are_float32_whatever_the_type():
+    images, kernel = (a.astype(jnp.bfloat16) for a in _draw((200, 4, 4, 3), (3, 3, 3, 4)))
+    ours, _ = _both((1, 1), ((1, 1), (1, 1)))
+    maps, transpose = jax.vjp(ours, images, kernel)
+    found = transpose(jnp.ones_like(maps))[1]
+    _, transpose = jax.vjp(ours, *(a.astype(jnp.float32) for a in (images, kernel)))
+    exact = transpose(jnp.ones(maps.shape))[1]
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_allclose(found.astype(jnp.float32), exact, rtol=2**-8, atol=1e-3)
