@@ -37,6 +37,8 @@ class Plan:
         devices: numbers of devices.
         simulated: whether the devices are simulated on the CPU.
         sweep: the case of the alpha sweep, with ``alphas`` times ``seeds`` members.
+        sweep_seconds: about how long its turns last. A turn is one call of our program, as is what lies between two
+            logged steps of a run, so that what a call costs must not be counted as what a step costs.
         probe_train, probe_test: examples of the probes, whose features have the size of VGG11's.
         probes: what is measured of the probing room.
         features: encoder and batch size of the feature extraction.
@@ -54,6 +56,7 @@ class Plan:
     devices: tuple[int, ...]
     simulated: bool
     sweep: Case
+    sweep_seconds: float
     alphas: int
     seeds: int
     probe_train: int
@@ -82,6 +85,7 @@ CPU = Plan(
     devices=(1, 8),
     simulated=True,
     sweep=Case("mlp", 128, rivals=("eager",)),
+    sweep_seconds=5.0,
     alphas=11,
     seeds=1,
     probe_train=10_000,
@@ -108,6 +112,7 @@ GPU = Plan(
     devices=(1,),
     simulated=False,
     sweep=Case("vgg11", 256, dtype="bfloat16"),
+    sweep_seconds=5.0,
     alphas=11,
     seeds=3,
     probe_train=50_000,
@@ -130,6 +135,7 @@ QUICK = Plan(
     devices=(1,),
     simulated=True,
     sweep=Case("mlp", 16, rivals=()),
+    sweep_seconds=0.0,
     alphas=2,
     seeds=1,
     probe_train=64,

@@ -74,7 +74,7 @@ def sweep(plan: Plan) -> dict[str, Any]:
     specs = {
         "ours": Spec(population.runner, {**population.options, "members": plan.seeds, "alphas": plan.alphas})
     } | specs
-    found = compare(specs, plan.repeats, plan.turn_seconds)
+    found = compare(specs, plan.repeats, plan.sweep_seconds)
     rows = []
     for who, about in found.items():
         if "not_measured" in about:
