@@ -40,8 +40,8 @@ def flag() -> str:
 
 def convolves_itself() -> bool:
     """Whether XLA was told to leave convolutions out of what it gives to the library."""
-    *_, after = os.environ.get("XLA_FLAGS", "").rpartition(FLAG)
-    return FLAG in os.environ.get("XLA_FLAGS", "") and "CONVOLUTION" not in after.split(" ")[0]
+    _, given, rest = os.environ.get("XLA_FLAGS", "").rpartition(FLAG)
+    return bool(given) and "CONVOLUTION" not in rest.split(" ")[0]
 
 
 def _is_measured() -> bool:
