@@ -20,6 +20,7 @@ from repcon_jax.members import names_of
 from repcon_jax.planning import plan
 from repcon_jax.prober import Interrupted, Prober
 from repcon_jax.problem import Problem, build_problem
+from repcon_jax.remembered import forget
 from repcon_jax.results import summarise_population
 from repcon_jax.stopping import Stopped, stop_requests
 from repcon_jax.workdir import check_config, locked, open_workdir, record_end, record_start
@@ -80,6 +81,7 @@ def _run_stages(problem: Problem, workdir: pathlib.Path, say: Callable[[str], No
             raise Stopped(stop_requested() or signal.SIGTERM) from None
     if is_main():
         _write_results(problem, workdir)
+        forget(workdir)
         record_end(workdir, time.monotonic() - began)
     return from_main(read_json(workdir / "results.json", "seeds", "steps") if is_main() else None)
 

@@ -16,7 +16,8 @@ from repcon_jax.members import Group, MemberName, points_of
 from repcon_jax.models import parameter_count
 from repcon_jax.prober import Interrupted, Prober
 from repcon_jax.problem import Problem
-from repcon_jax.training.loop import Callback, rows_of, train
+from repcon_jax.remembered import remember
+from repcon_jax.training.loop import Callback, TrainData, rows_of, train
 from repcon_jax.training.population import Population
 from repcon_jax.training.step import TrainState
 from repcon_jax.trees import all_finite, distance
@@ -86,10 +87,11 @@ class GroupRun:
             for files in self._live_files().values():
                 files.open_log(step)
             self.on_steps(step, {})
+            data = self._remember(state, step)
             state, step = train(
                 state,
                 step,
-                lambda state, count: self.program.chunk(state, count, self._members),
+                lambda state, count: self.program.chunk(data, state, count, self._members),
                 self.problem.clock,
                 self._callbacks(),
                 on_metrics=self._on_metrics,
@@ -130,6 +132,14 @@ class GroupRun:
         template = self.program.template
         self._start = self._gathered(self._start_of, template.params, self.program.join_params)
         return self._gathered(lambda cell: self._state_of(cell, template, step), template, self.program.join), step
+
+    def _remember(self, state: TrainState, step: int) -> TrainData:
+        def check_stop(examples: int) -> None:
+            if self._stop_agreed():
+                self._save(state, step)
+                raise Interrupted
+
+        return remember(self.program, state, self._members, self.workdir, check_stop, self.say)
 
     def _start_of(self, cell: Cell) -> Params:
         return self._files[cell].start_params()

@@ -134,7 +134,7 @@ def build_problem(config: ExperimentConfig) -> Problem:
     """
     splits = prepare_splits(config.data)
     probe_splits = _probe_splits(config, splits)
-    encoder, model = create_model(config, splits)
+    encoder, head, model = create_model(config, splits)
     image_shape = splits.train.images.shape[1:]
     views = build_views(
         config.data.global_augment, config.data.num_global, config.data.local_augment, config.data.num_local
@@ -152,7 +152,7 @@ def build_problem(config: ExperimentConfig) -> Problem:
 
     def build(time: Clock, config: ExperimentConfig = config) -> Objective:
         num_views = (config.data.num_global, config.data.num_local)
-        context = Context(model, encoder, time, num_views, load)
+        context = Context(model, encoder, head, time, num_views, load)
         return OBJECTIVES.build(config.objective.name, context, **config.objective.options)
 
     train, time = splits.train, _clock(config, len(splits.train))
@@ -197,6 +197,7 @@ def build_problem(config: ExperimentConfig) -> Problem:
         mesh,
         config.mesh.rules,
         is_sequential(config.mesh, mesh),
+        objective.remember is not None and config.data.has_fixed_views and time.total_steps > time.steps_per_epoch,
     )
     placements(params, mesh, config.mesh.rules)  # so that a wrong rule is found before anything is compiled
     problem = Problem(config, encoder, model, objective, recipe, probe_splits, _placed_test(splits.test, mesh), axes)
@@ -204,8 +205,8 @@ def build_problem(config: ExperimentConfig) -> Problem:
     return problem
 
 
-def create_model(config: ExperimentConfig, splits: Splits) -> tuple[Model, Model]:
-    """The encoder of a run, and the encoder with its head.
+def create_model(config: ExperimentConfig, splits: Splits) -> tuple[Model, Model, Model]:
+    """The encoder of a run, its head, and the encoder with its head.
 
     Args:
         config: of the run.
@@ -214,7 +215,8 @@ def create_model(config: ExperimentConfig, splits: Splits) -> tuple[Model, Model
         UserError: the head needs classes that the data lacks.
     """
     encoder = create_encoder(config.encoder.name, **config.encoder.options)
-    return encoder, attach_head(encoder, _head(config, splits))
+    head = _head(config, splits)
+    return encoder, head, attach_head(encoder, head)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,7 +66,9 @@ def trained(config, mesh: MeshConfig):
     (group,) = plan_groups(seeds_of(config), len(points_of(config)), problem.size, axes["member"])
     members = problem.members(group)
     program = compile_population(problem.recipe, members)
-    state, metrics = program.chunk(program.initial_state(members), 4, members)
+    state = program.initial_state(members)
+    data = program.data_with(program.remembered(state, members))
+    state, metrics = program.chunk(data, state, 4, members)
     member = program.member(state, len(seeds_of(config)) - 1, len(points_of(config)) - 1)
     test = problem.evaluate(group, len(points_of(config)) - 1, member)
     images = np.asarray(problem.test[0])[:37]

@@ -34,7 +34,7 @@ def train_data(num_examples=48, views=identity_views):
 def context(duration="3 epochs", num_views=(1, 0), normalisation="none"):
     encoder = create_encoder("mlp", widths=(8, 6), normalisation=normalisation)
     head = create_head("projector", hidden_sizes=(8,), bottleneck_size=4, output_size=5)
-    return Context(attach_head(encoder, head), encoder, clock(48, 8, duration), num_views, load_params)
+    return Context(attach_head(encoder, head), encoder, head, clock(48, 8, duration), num_views, load_params)
 
 
 def distillation(duration="3 epochs", num_views=(1, 0), normalisation="none", **options):

@@ -54,10 +54,15 @@ def population_of(config):
     return compile_population(problem.recipe, members), members
 
 
+def advance(program, members, steps):
+    state = program.initial_state(members)
+    return program.chunk(program.data_with(program.remembered(state, members)), state, steps, members)
+
+
 def check_members_equal_single_runs(config, rtol, atol, *, plain=True, steps=4):
     """One program for all members, against the same program for one, and that of a config without a population."""
     program, members = population_of(config)
-    population, metrics = program.chunk(program.initial_state(members), steps, members)
+    population, metrics = advance(program, members, steps)
     paths, first = resolve_axes(config), MemberName(seeds_of(config)[0], points_of(config)[0])
     one_of = lambda i, j: Members(members.seeds[i : i + 1], {n: v[j : j + 1] for n, v in members.values.items()})  # noqa: E731
     single = compile_population(program.recipe, one_of(0, 0))
@@ -66,7 +71,7 @@ def check_members_equal_single_runs(config, rtol, atol, *, plain=True, steps=4):
         alone = dataclasses.replace(config, seed=first.seed, num_seeds=1, population={})
         runs.append((0, 0, *population_of(with_values(alone, {paths[a]: v for a, v in first.values.items()}))))
     for i, j, other, its_members in runs:
-        state, its_metrics = other.chunk(other.initial_state(its_members), steps, its_members)
+        state, its_metrics = advance(other, its_members, steps)
         for name, values in its_metrics.items():
             np.testing.assert_allclose(metrics[name][i, j, :steps], values[0, 0, :steps], rtol=rtol, atol=atol)
         pair = program.member(population, i, j).params, other.member(state, 0, 0).params
@@ -116,7 +121,7 @@ def test_one_after_the_other_is_all_at_once(quick):
     ends = []
     for how in ("vectorised", "sequential"):
         program, members = population_of(config_of(*grid, f"--config.mesh.members={how}"))
-        ends.append(program.chunk(program.initial_state(members), 4, members))
+        ends.append(advance(program, members, 4))
     for a, b in zip(*map(jax.tree.leaves, ends), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 

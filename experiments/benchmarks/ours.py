@@ -1,6 +1,7 @@
 """All contact with our library: the things that are measured, each with ``steps(n)`` that waits until they are done."""
 
 import functools
+import time
 from typing import Any
 
 import jax
@@ -36,6 +37,7 @@ def problem_of(
     devices: int = 1,
     data_devices: int = 1,
     direct: bool = False,
+    remember: bool = True,
 ) -> Problem:
     """The library's problem for the step that is compared: random teacher, independent student, AdamW.
 
@@ -50,6 +52,7 @@ def problem_of(
         devices: over which the members are laid.
         data_devices: over which each batch is laid.
         direct: whether convolutions are XLA's own and not those that are fastest here.
+        remember: whether the teacher's embeddings are computed once and not in every step.
     """
     of_encoder = {"dtype": dtype}
     if direct and "convolution" in ENCODERS.options(encoder):
@@ -59,7 +62,7 @@ def problem_of(
         title="benchmark",
         encoder=with_options(ENCODERS, encoder, **of_encoder),
         head=with_options(HEADS, "projector", output_size=outputs, dtype=dtype),
-        objective=with_options(OBJECTIVES, "distillation", locality=localities[0]),
+        objective=with_options(OBJECTIVES, "distillation", locality=localities[0], remember_teacher=remember),
         data=DataConfig("gaussian_noise", options={"num_examples": num_images}, holdout=0.0),
         optimiser=OptimiserConfig(),
         probe=ProbeConfig(probes=(), during="none"),
@@ -103,17 +106,21 @@ class Training:
         """
         self.options, self.problem = options, problem_of(**options)
         self.members = members_of(self.problem)
-        self.done, self.population, self.state = 0, None, None
+        self.done, self.population, self.state, self.data, self.remember_seconds = 0, None, None, None, 0.0
 
     def steps(self, n: int) -> None:
         """Makes ``n`` steps of every member and waits for them; a chunk may not lead beyond an epoch's end."""
         if self.population is None:
             self.population = compile_population(self.problem.recipe, self.members)
             self.state = self.population.initial_state(self.members)
+            began = time.monotonic()
+            remembered = self.population.remembered(self.state, self.members)
+            self.data = self.population.data_with(remembered)
+            self.remember_seconds = time.monotonic() - began
         per_epoch, metrics = self.problem.clock.steps_per_epoch, {}
         while n:
             now = min(n, per_epoch - self.done % per_epoch)
-            self.state, metrics = self.population.chunk(self.state, now, self.members)
+            self.state, metrics = self.population.chunk(self.data, self.state, now, self.members)
             self.done, n = self.done + now, n - now
         jax.block_until_ready(self.state)
         if not np.isfinite(np.asarray(metrics["loss"])).all():

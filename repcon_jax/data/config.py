@@ -66,3 +66,9 @@ class DataConfig:
         if self.name in SOURCES.names():
             SOURCES.check(self.name, self.options)
         build_views(self.global_augment, self.num_global, self.local_augment, self.num_local)
+
+    @property
+    def has_fixed_views(self) -> bool:
+        """Whether training sees an image the same way in every epoch."""
+        pipelines = [self.global_augment, self.local_augment if self.num_local else ""]
+        return not any(pipeline.strip() for pipeline in pipelines)

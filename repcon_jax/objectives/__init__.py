@@ -17,7 +17,7 @@ class Context:
 
     Args:
         model: encoder with head; params and state have the subtrees ``encoder`` and ``head``.
-        encoder: the encoder alone.
+        encoder, head: its parts alone.
         clock: turns durations into steps.
         num_views: (global, local) views of an image in a batch.
         load: path and part of a checkpoint -> (params, model_state); the only way to the disk.
@@ -25,6 +25,7 @@ class Context:
 
     model: Model
     encoder: Model
+    head: Model
     clock: Clock
     num_views: tuple[int, int]
     load: Callable[[str, str], tuple[Params, ModelState]]

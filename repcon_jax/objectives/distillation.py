@@ -50,6 +50,7 @@ def distillation(
     teacher_momentum: ScheduleValue = "cosine(start=0.996, end=1.0)",
     restart_every: str = "50 epochs",
     teacher_batch_norm: Literal["evaluation", "from_data", "from_student"] = "evaluation",
+    remember_teacher: bool = True,
 ) -> Objective:
     """Distils a teacher into a student of the same architecture; see the paper for the defaults.
 
@@ -73,6 +74,10 @@ def distillation(
         restart_every: duration of a round of ``restarted``.
         teacher_batch_norm: ``evaluation`` uses the teacher's own running statistics (0 and 1 for a random teacher),
             ``from_data`` those of the batch, ``from_student`` the student's running ones.
+        remember_teacher: whether a run that is longer than an epoch computes the embeddings of a frozen teacher once
+            for all images, where these are not augmented, and not again in every epoch. It differs by rounding, which
+            lets even a student of locality 0 part from its teacher; without it such a student stays there, if nothing
+            else (batch normalisation) moves it.
     Raises:
         ConfigError: an option is out of range or two do not fit together.
 
@@ -90,8 +95,11 @@ def distillation(
     )
     if period < 1:
         raise ConfigError(f"objective.restart_every is {restart_every!r}, which is no step at all; lengthen it.")
+    moves = teacher_update != "frozen" or teacher_batch_norm != "evaluation"
     method = _Distillation(
         model=context.model,
+        encoder=context.encoder,
+        head=context.head,
         pairs=tuple(view_pairs(pairing, context.num_views[0], sum(context.num_views))),
         distance=_LOSSES[loss],
         temperatures=(
@@ -118,7 +126,6 @@ def distillation(
         teacher=(teacher_checkpoint, teacher_checkpoint_part) if teacher_start == "checkpoint" else None,
         teacher_batch_norm=teacher_batch_norm,
     )
-    moves = teacher_update != "frozen" or teacher_batch_norm != "evaluation"
     return Objective(
         start=initial,
         loss=method.loss,
@@ -127,6 +134,7 @@ def distillation(
         after_step=method.move_teacher,
         changing=("teacher", "student") if moves else ("student",),
         constant=() if moves else ("teacher",),
+        remember=None if moves or not remember_teacher else method.remember,
     )
 
 
@@ -178,6 +186,8 @@ class _Distillation:
     """The functions of the objective, with what its options became."""
 
     model: Model
+    encoder: Model
+    head: Model
     pairs: tuple[tuple[int, int], ...]
     distance: Callable[..., jax.Array]
     temperatures: tuple[Schedule, Schedule]
@@ -193,9 +203,11 @@ class _Distillation:
     ) -> tuple[jax.Array, tuple[ModelState, PyTree, Metrics]]:
         del key
         teacher, centre = carried["teacher"], carried["centre"]
-        raw, teacher_state = self._forward(
-            teacher["params"], teacher["model_state"], batch.views, self.teacher_batch_norm == "from_data"
-        )
+        if batch.remembered is None:
+            from_data = self.teacher_batch_norm == "from_data"
+            raw, teacher_state = self._forward(teacher["params"], teacher["model_state"], batch.views, from_data)
+        else:
+            raw, teacher_state = self._from_embeddings(teacher, batch.remembered), teacher["model_state"]
         raw = jax.lax.stop_gradient(raw)
         targets = raw if self.centring is None else losses.centre_logits(raw, centre)
         logits, model_state = self._forward(params, model_state, batch.views, True)
@@ -216,6 +228,18 @@ class _Distillation:
     ) -> tuple[jax.Array, ModelState]:
         (_, logits), state = self.model.apply(params, state, views.reshape(-1, *views.shape[2:]), train)
         return logits.reshape(*views.shape[:2], -1), state
+
+    def remember(self, carried: PyTree, views: jax.Array) -> jax.Array:
+        """The teacher's embeddings [batch, views, size]."""
+        params, state = (carried["teacher"][part]["encoder"] for part in ("params", "model_state"))
+        embeddings, _ = self.encoder.apply(params, state, views.reshape(-1, *views.shape[2:]))
+        return embeddings.reshape(*views.shape[:2], -1).swapaxes(0, 1)
+
+    def _from_embeddings(self, teacher: PyTree, embeddings: jax.Array) -> jax.Array:
+        params, state = (teacher[part]["head"] for part in ("params", "model_state"))
+        flat = embeddings.swapaxes(0, 1).reshape(-1, embeddings.shape[-1])
+        logits, _ = self.head.apply(params, state, flat)
+        return logits.reshape(embeddings.shape[1], embeddings.shape[0], -1)
 
     def move_teacher(self, carried: PyTree, params: Params, model_state: ModelState, step: jax.Array) -> PyTree:
         teacher = carried["teacher"]

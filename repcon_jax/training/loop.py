@@ -46,6 +46,7 @@ class TrainData:
         views: key, images in [0, 1] -> (global views, local views).
         drop_last: whether an epoch ends before its incomplete batch.
         mesh: the devices over whose axis ``data`` each batch is spread; None for one device.
+        remembered: what the objective remembers of the examples, arrays [examples, ...], or None.
     """
 
     images: PyTree
@@ -55,6 +56,7 @@ class TrainData:
     views: Views = struct.field(pytree_node=False)
     drop_last: bool = struct.field(pytree_node=False, default=True)
     mesh: Mesh | None = struct.field(pytree_node=False, default=None)
+    remembered: PyTree = None
 
 
 def make_batch(data: TrainData, indices: Int[Array, " batch"], key: Key) -> Batch:
@@ -65,7 +67,8 @@ def make_batch(data: TrainData, indices: Int[Array, " batch"], key: Key) -> Batc
     global_views, local_views = (
         shard_batch(normalise(v, data.mean, data.std), data.mesh, axis=1) for v in (views, local_views)
     )
-    return Batch(global_views, local_views, labels)
+    remembered = jax.tree.map(lambda leaf: gather(leaf, indices), data.remembered)
+    return Batch(global_views, local_views, labels, remembered)
 
 
 def build_chunk(step: Step, data: TrainData, clock: Clock) -> Chunk:

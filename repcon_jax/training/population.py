@@ -3,7 +3,7 @@
 A member is a seed and a point, the values of every other scalar that differs. Its step, its data order and its start
 are written for one member alone; ``jax.vmap`` over points within ``jax.vmap`` over seeds makes them a population's.
 What depends on the seed only is then computed once for all points: batches, augmentation, and a teacher that never
-changes, which is also stored once.
+changes, which is also stored once. What such a teacher makes of images that never change is computed once for a run.
 """
 
 import dataclasses
@@ -21,12 +21,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from repcon_jax.training.durations import Clock
-from repcon_jax.training.loop import TrainData, run_chunk
+from repcon_jax.training.lifting import Values, lift, map_axis, one_after_the_other, without
+from repcon_jax.training.loop import TrainData, make_batch, run_chunk
 from repcon_jax.training.mesh import place, placements
 from repcon_jax.training.step import Objective, TrainState, build_step, create_state
 from repcon_jax.typing import Metrics, Params, PyTree
 
-Values = dict[str, Any]
 Method = Callable[[Values], tuple[Objective, optax.GradientTransformation]]
 
 
@@ -57,6 +57,7 @@ class Recipe:
         mesh: the devices.
         rules: what is sharded over the axis ``data``, see ``MeshConfig``.
         sequential: whether members are trained one after the other within the program, see ``MeshConfig``.
+        remembers: whether what the objective can remember of the examples is computed once for the run.
     """
 
     method: Method
@@ -67,6 +68,7 @@ class Recipe:
     mesh: Mesh
     rules: tuple[tuple[str, str], ...]
     sequential: bool = False
+    remembers: bool = False
 
     def initial_state(self, seed: Array, values: Values) -> TrainState:
         """The state of one member before its first step."""
@@ -80,6 +82,12 @@ class Recipe:
         step = build_step(*self.method(values), self.accumulation)
         return run_chunk(step, self.clock, data, state, num_steps, jax.random.key(seed))
 
+    def remember(self, data: TrainData, carried: PyTree, first: Array, values: Values) -> PyTree:
+        """What the objective of one member remembers of a batch of consecutive examples, see ``Objective``."""
+        # Beyond the last example gather repeats it. The views are the same for every key.
+        batch = make_batch(data, first + jnp.arange(self.clock.batch_size), jax.random.key(0))
+        return self.method(values)[0].remember(carried, batch.views)
+
 
 @dataclasses.dataclass(frozen=True)
 class Population:
@@ -92,6 +100,9 @@ class Population:
         shardings: of the state, leaf by leaf.
         constant: names in ``state.carried`` that have no axis of points.
         start: seeds and values -> the state before the first step.
+        remember: data, constant part of what is carried, first example, values -> what is remembered of a batch,
+            [seeds, batch, ...]; None where nothing is.
+        shapes_remembered: of that for all examples, [seeds, examples, ...]; None likewise.
         compiled: the chunk.
     """
 
@@ -101,16 +112,53 @@ class Population:
     shardings: TrainState
     constant: tuple[str, ...]
     start: Callable[[Array, Values], TrainState]
+    remember: Callable[..., PyTree] | None
+    shapes_remembered: PyTree
     compiled: Any
 
     def initial_state(self, members: Members) -> TrainState:
         """The state before the first step, [seeds, points, ...], made where it will lie."""
         return self.start(*self._arguments(members))
 
-    def chunk(self, state: TrainState, num_steps: int, members: Members) -> tuple[TrainState, Metrics]:
-        """Steps within an epoch; the state is donated. Metrics are [seeds, points, steps per epoch]."""
+    def remembered(
+        self, state: TrainState, members: Members, between: Callable[[int], None] = lambda examples: None
+    ) -> PyTree:
+        """What the objective remembers of every example, [seeds, examples, ...], on the host; None for nothing.
+
+        Args:
+            state: of the population.
+            members: its values.
+            between: told the number of examples done; may raise to stop.
+        """
+        if self.remember is None:
+            return None
+        count, step, parts = len(self.recipe.data.images), self.recipe.clock.batch_size, []
+        carried = {name: state.carried[name] for name in self.constant}
+        values = {name: place(self.recipe.mesh, found[0]) for name, found in members.values.items()}
+        for first in range(0, count, step):
+            between(first)
+            part = self.remember(self.recipe.data, carried, place(self.recipe.mesh, np.int32(first)), values)
+            parts.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:, : count - first], part))  # noqa: B023
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *parts)
+
+    def data_with(self, remembered: PyTree) -> TrainData:
+        """The training set with what ``remembered`` gave, placed where a chunk takes it."""
+        if remembered is None:
+            return self.recipe.data
+        sharding = jax.tree.map(lambda _: _of_seeds(self.recipe, self.shape), remembered)
+        return dataclasses.replace(self.recipe.data, remembered=place(self.recipe.mesh, remembered, sharding))
+
+    def chunk(self, data: TrainData, state: TrainState, num_steps: int, members: Members) -> tuple[TrainState, Metrics]:
+        """Steps within an epoch; the state is donated. Metrics are [seeds, points, steps per epoch].
+
+        Args:
+            data: from ``data_with``.
+            state: from ``initial_state``, ``join`` or an earlier chunk.
+            num_steps: must not lead beyond the end of the epoch.
+            members: the members' values.
+        """
         count = place(self.recipe.mesh, np.int32(num_steps))
-        return self.compiled(self.recipe.data, state, count, *self._arguments(members))
+        return self.compiled(data, state, count, *self._arguments(members))
 
     def member(self, state: TrainState, seed: int, point: int) -> TrainState:
         """The state of one member, whole on every device."""
@@ -159,10 +207,12 @@ def compile_population(recipe: Recipe, members: Members) -> Population:
     shardings = _shardings(recipe, alone, spread, constant)
     axes = _axes_of_state(alone.carried, constant)
     start = lift(recipe.initial_state, shape, (None, 0), (0, None), axes, spread)
+    remember, data = _remembering(recipe, members, alone, constant)
     if recipe.sequential and shape != (1, 1):
         run = one_after_the_other(recipe.chunk, shape, constant)
     else:
-        run = lift(recipe.chunk, shape, (None, axes, None, None, 0), (None, 0, None, 0, None), (axes, 0), spread)
+        of_data = _axes_of_data(data)
+        run = lift(recipe.chunk, shape, (None, axes, None, None, 0), (of_data, 0, None, 0, None), (axes, 0), spread)
     replicated = NamedSharding(recipe.mesh, PartitionSpec())
     struct_of = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)  # noqa: E731
     state = jax.tree.map(struct_of, _enlarged(alone, shape, constant), shardings)
@@ -170,99 +220,45 @@ def compile_population(recipe: Recipe, members: Members) -> Population:
         lambda leaf: struct_of(np.asarray(leaf), replicated), (np.int32(0), members.seeds, members.values)
     )
     jitted = jax.jit(run, donate_argnums=1, out_shardings=(shardings, replicated))
-    compiled = jitted.lower(recipe.data, state, count, seeds, values).compile()
-    return Population(recipe, shape, alone, shardings, constant, jax.jit(start, out_shardings=shardings), compiled)
+    compiled = jitted.lower(data, state, count, seeds, values).compile()
+    start = jax.jit(start, out_shardings=shardings)
+    return Population(recipe, shape, alone, shardings, constant, start, remember, data.remembered, compiled)
 
 
-def one_after_the_other(
-    chunk: Callable[..., tuple[TrainState, Metrics]], shape: tuple[int, int], constant: tuple[str, ...]
-) -> Callable[..., tuple[TrainState, Metrics]]:
-    """The chunk of a population as a loop over its members, with the memory of one.
+def _remembering(
+    recipe: Recipe, members: Members, alone: TrainState, constant: tuple[str, ...]
+) -> tuple[Callable[..., PyTree] | None, TrainData]:
+    """See ``Population.remember``; and the training set with the shapes of what is remembered."""
+    objective = recipe.method(_of_one(members)[1])[0]
+    if not recipe.remembers or not set(objective.constant) <= set(constant):
+        return None, recipe.data
+    shape = len(members.seeds), len(members.values["point"])
 
-    Args:
-        chunk: of one member.
-        shape: number of seeds and of points.
-        constant: names in ``state.carried`` that have no axis of points.
-    """
+    def remember(data: TrainData, carried: PyTree, first: Array, values: Values) -> PyTree:
+        if recipe.sequential and shape[0] > 1:
+            return jax.lax.map(lambda its: recipe.remember(data, its, first, values), carried)
+        name = "member" if _spread(recipe, shape) == "seeds" else None
+        return map_axis(recipe.remember, (None, 0, None, None), 0, shape[0], name)(data, carried, first, values)
 
-    def run(
-        data: TrainData, state: TrainState, num_steps: Array, seeds: Array, values: Values
-    ) -> tuple[TrainState, Metrics]:
-        once = {name: state.carried[name] for name in constant}
-
-        @partial(jax.jit, inline=True)  # so that the chunk is traced once for its shapes and for the loop
-        def of_member(moving: TrainState, seed: Array, point: Array) -> tuple[TrainState, Metrics]:
-            carried = {**moving.carried, **jax.tree.map(lambda leaf: leaf[seed], once)}
-            member = dataclasses.replace(moving, carried={name: carried[name] for name in state.carried})
-            found = {name: values[name][point] for name in values}
-            member, metrics = chunk(data, member, num_steps, seeds[seed], found)
-            return _without(member, constant), metrics
-
-        def body(i: Array, population: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-            place = i // shape[1], i % shape[1]
-            member = of_member(jax.tree.map(lambda leaf: leaf[place], population[0]), *place)
-            return jax.tree.map(lambda leaf, new: leaf.at[place].set(new), population, member)
-
-        moving = _without(state, constant)
-        shapes = jax.eval_shape(of_member, jax.tree.map(lambda leaf: leaf[0, 0], moving), jnp.int32(0), jnp.int32(0))
-        metrics = jax.tree.map(lambda leaf: jnp.zeros((*shape, *leaf.shape), leaf.dtype), shapes[1])
-        moving, metrics = jax.lax.fori_loop(0, shape[0] * shape[1], body, (moving, metrics))
-        carried = {**moving.carried, **once}
-        return dataclasses.replace(moving, carried={name: carried[name] for name in state.carried}), metrics
-
-    return run
-
-
-def _without(state: TrainState, names: tuple[str, ...]) -> TrainState:
-    return dataclasses.replace(state, carried={n: v for n, v in state.carried.items() if n not in names})
-
-
-def lift(
-    function: Callable[..., Any],
-    shape: tuple[int, int],
-    over_points: tuple[Any, ...],
-    over_seeds: tuple[Any, ...],
-    out_over_points: Any,
-    spread: Literal["seeds", "points"],
-) -> Callable[..., Any]:
-    """The function of one member as a function of a population.
-
-    Args:
-        function: of one member.
-        shape: number of seeds and of points.
-        over_points, over_seeds: for each argument 0 where it has an axis of points (seeds), None where it has not, or
-            a tree of these.
-        out_over_points: likewise for the result, which has an axis of seeds throughout.
-        spread: which of the two axes lies on the mesh's axis ``member``.
-    """
-    names = {name: "member" if name == spread else None for name in ("seeds", "points")}
-    inner = _map_axis(function, over_points, out_over_points, shape[1], names["points"])
-    return _map_axis(inner, over_seeds, 0, shape[0], names["seeds"])
-
-
-def _map_axis(
-    function: Callable[..., Any], in_axes: tuple[Any, ...], out_axes: Any, size: int, name: str | None
-) -> Callable[..., Any]:
-    if size > 1:
-        return jax.vmap(function, in_axes, out_axes, spmd_axis_name=name)
-
-    # A single member is the function itself: vmap would turn its convolutions and products into batched ones.
-    def single(*arguments: Any) -> Any:
-        pairs = zip(in_axes, arguments, strict=True)
-        given = (_at_axes(axes, argument, lambda leaf: leaf[0]) for axes, argument in pairs)
-        return _at_axes(out_axes, function(*given), lambda leaf: leaf[None])
-
-    return single
-
-
-def _at_axes(axes: Any, tree: PyTree, function: Callable[[Array], Array]) -> PyTree:
-    """The tree with ``function`` applied below every 0 of a prefix tree of axes."""
-    return jax.tree.map(
-        lambda axis, part: part if axis is None else jax.tree.map(function, part),
-        axes,
-        tree,
-        is_leaf=lambda axis: axis is None,
+    carried = {name: _enlarged(alone, shape, constant).carried[name] for name in constant}
+    batch = jax.eval_shape(remember, recipe.data, carried, jnp.int32(0), _of_one(members)[1])
+    count, sharding = len(recipe.data.images), _of_seeds(recipe, shape)
+    remembered = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((shape[0], count, *leaf.shape[2:]), leaf.dtype, sharding=sharding), batch
     )
+    jitted = jax.jit(remember, out_shardings=NamedSharding(recipe.mesh, PartitionSpec()))
+    return jitted, dataclasses.replace(recipe.data, remembered=remembered)
+
+
+def _of_seeds(recipe: Recipe, shape: tuple[int, int]) -> NamedSharding:
+    return NamedSharding(recipe.mesh, PartitionSpec("member" if _spread(recipe, shape) == "seeds" else None))
+
+
+def _axes_of_data(data: TrainData) -> TrainData | None:
+    """Only what is remembered has an axis of seeds."""
+    if data.remembered is None:
+        return None
+    return dataclasses.replace(data, images=None, labels=None, mean=None, std=None, remembered=0)
 
 
 def _axes_of_state(carried: PyTree, constant: tuple[str, ...]) -> TrainState:
@@ -326,6 +322,6 @@ def _take(
     constant: tuple[str, ...], sharding: NamedSharding, state: TrainState, seed: Array, point: Array
 ) -> TrainState:
     once = {name: state.carried[name] for name in constant}
-    taken = jax.tree.map(lambda leaf: leaf[seed, point], _without(state, constant))
+    taken = jax.tree.map(lambda leaf: leaf[seed, point], without(state, constant))
     carried = {**taken.carried, **jax.tree.map(lambda leaf: leaf[seed], once)}
     return jax.lax.with_sharding_constraint(dataclasses.replace(taken, carried=carried), sharding)

@@ -45,11 +45,13 @@ class Batch:
         views: global views, [views, batch, height, width, channels].
         local_views: local views, likewise, or no views at all ([0, ...]).
         labels: class indices [batch], or None for unlabelled data.
+        remembered: what the objective remembers of the examples, arrays [batch, ...], or None where it computes it.
     """
 
     views: Float[Array, "views batch height width channels"]
     local_views: Float[Array, "local_views batch local_height local_width channels"]
     labels: Int[Array, " batch"] | None
+    remembered: PyTree = None
 
 
 def _keep(carried: PyTree, params: Params, model_state: ModelState, step: Int[Array, ""]) -> PyTree:
@@ -71,6 +73,9 @@ class Objective:
         constant: names in ``carried`` of what never changes; a population computes and keeps it once for all members
             that start with the same.
         uses_labels: whether the loss reads labels.
+        remember: carried, views [views, batch, ...] -> a tree of arrays [batch, ...], which depends on nothing in
+            ``carried`` but what is constant. Where the views of an image are the same in every epoch, a run computes
+            it once for all examples and the loss finds it in ``batch.remembered``. None for nothing.
     """
 
     start: Callable[..., tuple[Params, ModelState, PyTree]]
@@ -81,6 +86,7 @@ class Objective:
     changing: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
     uses_labels: bool = False
+    remember: Callable[[PyTree, Float[Array, "..."]], PyTree] | None = None
 
 
 def create_state(
@@ -175,4 +181,5 @@ def split_batch(batch: Batch, parts: int, index: int | Int[Array, ""]) -> Batch:
         return jax.lax.dynamic_index_in_dim(split, index, axis + 1, keepdims=False)
 
     labels = None if batch.labels is None else take(batch.labels, 0)
-    return Batch(take(batch.views, 1), take(batch.local_views, 1), labels)
+    remembered = jax.tree.map(lambda leaf: take(leaf, 0), batch.remembered)
+    return Batch(take(batch.views, 1), take(batch.local_views, 1), labels, remembered)

@@ -24,7 +24,8 @@ TIME = clock(48, 8, "4 epochs")
 
 def model_of(normalisation="none"):
     encoder = create_encoder("mlp", widths=(8,), normalisation=normalisation)
-    return attach_head(encoder, create_head("linear", num_classes=3)), encoder
+    head = create_head("linear", num_classes=3)
+    return attach_head(encoder, head), encoder, head
 
 
 def ends_of(model):
@@ -32,9 +33,9 @@ def ends_of(model):
 
 
 def curve(normalisation="none", **options):
-    model, encoder = model_of(normalisation)
+    model, encoder, head = model_of(normalisation)
     ends = ends_of(model)
-    context = Context(model, encoder, TIME, (1, 0), lambda path, part: ends[path])
+    context = Context(model, encoder, head, TIME, (1, 0), lambda path, part: ends[path])
     where = {"start_checkpoint": "start", "end_checkpoint": "end"}
     return OBJECTIVES.build("curve", context, **where | options), model
 
@@ -116,8 +117,8 @@ def test_running_statistics_and_the_probed_encoder_are_those_of_the_middle():
 
 @pytest.mark.parametrize("normalisation", ["none", "batch"])
 def test_its_ends_come_from_checkpoints_and_may_be_one(normalisation, tmp_path):
-    model, encoder = model_of(normalisation)
-    context = Context(model, encoder, TIME, (1, 0), load_params)
+    model, encoder, head = model_of(normalisation)
+    context = Context(model, encoder, head, TIME, (1, 0), load_params)
     supervised = OBJECTIVES.build("supervised", context)
     state, _ = state_of(supervised, TIME)
     checkpoints = Checkpoints(tmp_path)

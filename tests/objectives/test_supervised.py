@@ -16,11 +16,10 @@ KEY = jax.random.key(0)
 
 
 def supervised():
-    encoder = create_encoder("mlp", widths=(32,))
-    model = attach_head(encoder, create_head("linear", num_classes=3))
-    return OBJECTIVES.build(
-        "supervised", Context(model, encoder, clock(48, 8, "30 epochs"), (1, 0), load_params)
-    ), model
+    encoder, head = create_encoder("mlp", widths=(32,)), create_head("linear", num_classes=3)
+    model = attach_head(encoder, head)
+    context = Context(model, encoder, head, clock(48, 8, "30 epochs"), (1, 0), load_params)
+    return OBJECTIVES.build("supervised", context), model
 
 
 def test_it_fits_random_labels_and_its_evaluation_agrees_with_a_direct_one():

@@ -196,7 +196,7 @@ def build_bench(
     references = all_references(analysis, config)
     run = config_of(references[0], config.runs)
     splits = prepare_splits(run.data)
-    _, model = create_model(run, splits)
+    _, _, model = create_model(run, splits)
     example = jax.ShapeDtypeStruct((1, *splits.train.images.shape[1:]), jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), example)
     networks = {name: _fitted(load_network(name, workdir, config.runs), shapes) for name in references}
