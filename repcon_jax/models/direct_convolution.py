@@ -70,10 +70,9 @@ def _part(
     around = [_pads_of_kernel(*axis) for axis in axes]
     wide = jnp.promote_types(left.dtype, jnp.float32)
 
-    def of_block(images: Images, maps: Maps) -> Float[Array, "channels kernel_height kernel_width features"]:
-        sides = images.transpose(3, 1, 2, 0), maps.transpose(1, 2, 0, 3)
+    def of_block(images: Array, maps: Maps) -> Float[Array, "channels kernel_height kernel_width features"]:
         given = {"rhs_dilation": strides, "precision": precision, "preferred_element_type": wide}
-        return _convolve(*sides, (1, 1), around, **given)
+        return _convolve(images, maps.transpose(1, 2, 0, 3), (1, 1), around, **given)
 
     return _sum_over_blocks(of_block, left, right).transpose(1, 2, 0, 3).astype(left.dtype)
 
@@ -93,19 +92,25 @@ def _spread(maps: Maps, kernel: Kernel, image: Pair, strides: Pair, pads: Pads, 
     return sum(placed(row, column) for row in range(kernel.shape[0]) for column in range(kernel.shape[1]))
 
 
-def _sum_over_blocks(function: Callable[[Images, Maps], Array], images: Images, maps: Maps) -> Array:
-    """What a function that sums over images gives, block by block: the blocks that it transposes stay in the cache."""
+def _sum_over_blocks(function: Callable[[Array, Maps], Array], images: Images, maps: Maps) -> Array:
+    """What a function that sums over images [channels, height, width, batch] gives, block by block.
+
+    The images are transposed before the loop, because XLA makes one slow copy of a transpose and the block's slice.
+    """
     batch = len(images)
-    if batch <= _BLOCK:
-        return function(images, maps)
     whole = batch - batch % _BLOCK
-    rest = jax.eval_shape(function, images[:1], maps[:1])
-    start = function(images[whole:], maps[whole:]) if whole < batch else jnp.zeros(rest.shape, rest.dtype)
+    if whole < 2 * _BLOCK:
+        return function(images.transpose(3, 1, 2, 0), maps)
+    rest = images[whole:].transpose(3, 1, 2, 0)
+    blocks = images[:whole].reshape(-1, _BLOCK, *images.shape[1:]).transpose(0, 4, 2, 3, 1)
+    shape = jax.eval_shape(function, blocks[0], maps[:_BLOCK])
+    start = function(rest, maps[whole:]) if whole < batch else jnp.zeros(shape.shape, shape.dtype)
 
     def add(index: Array, total: Array) -> Array:
-        return total + function(*(lax.dynamic_slice_in_dim(a, index * _BLOCK, _BLOCK) for a in (images, maps)))
+        block = lax.dynamic_index_in_dim(blocks, index, keepdims=False)
+        return total + function(block, lax.dynamic_slice_in_dim(maps, index * _BLOCK, _BLOCK))
 
-    return lax.fori_loop(0, whole // _BLOCK, add, start)
+    return lax.fori_loop(0, len(blocks), add, start)
 
 
 def _pads_of_images(image: int, window: int, pads: Pair, maps: int) -> Pair:

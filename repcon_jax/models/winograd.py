@@ -8,6 +8,7 @@ Source: Lavin and Gray, arXiv 1509.09308, section 4; tiles of 4 with the points 
 """
 
 import functools
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -61,8 +62,14 @@ def winograd_convolution(images: Images, kernel: Kernel, pads: Pads, precision: 
     convolve = functools.partial(_convolve_block, pads=pads, tile=tile, precision=precision)
     convolve = jax.checkpoint(convolve, prevent_cse=False)
     products = (tile + 2) ** 2 * -(-rows // tile) * -(-columns // tile)
-    size = max(1, _BLOCK_FLOATS // (products * images.shape[3]))
+    size = _block_size(len(images), _BLOCK_FLOATS / (products * images.shape[3]))
     return _in_blocks(lambda block: convolve(block, weights), images.astype(dtype), size).astype(images.dtype)
+
+
+def _block_size(batch: int, fitting: float) -> int:
+    """Images per block: as many as fit, or up to twice fewer or more where they divide the batch without a rest."""
+    divisors = [size for size in range(1, batch + 1) if batch % size == 0 and 0.5 < size / fitting < 2]
+    return min(divisors, key=lambda size: abs(math.log(size / fitting)), default=max(1, int(fitting)))
 
 
 def tile_size(rows: int, columns: int, channels: int) -> int:
