@@ -6,6 +6,7 @@ import pathlib
 import runpy
 
 import pytest
+from readme_commands import arguments_named
 from smoke import shrink, shrink_landscape, shrink_lottery
 
 from repcon_jax.config import parse_config
@@ -24,18 +25,20 @@ def arguments_of(file):
 
 
 def combinations(file):
-    """As few combinations as name each argument once: data sets with the quickest encoder, the others on scenes."""
+    """As few combinations as name each argument once: data sets with the quickest encoder, the others on scenes.
+
+    Views and encoders of a task that a command of the README names are left to its test.
+    """
     groups = {group: list(names) for group, names in arguments_of(file).items()}
     if not groups:
         return [""]
     if "view" in groups:  # every view with the quickest encoder, every encoder in the default view
-        views = groups.pop("view")
+        run = arguments_named(file.stem)
+        views, encoders = ([name for name in groups.pop(group) if name not in run] for group in ("view", "encoder"))
         sizes = reversed(groups["size"])  # so that the view that trains most runs is small
         bases = [groups["basis"]] if "basis" in groups else []
         rows = zip(*map(itertools.cycle, (groups["data"], *bases, sizes)), views, strict=False)
-        return [",".join(("mlp", *row)) for row in rows] + [
-            f"scenes,{name}" for name in groups["encoder"] if name != "mlp"
-        ]
+        return [",".join(("mlp", *row)) for row in rows] + [f"scenes,{name}" for name in encoders if name != "mlp"]
     others = [names for group, names in groups.items() if group != "data"]
     cycled = [itertools.islice(itertools.cycle(names), max(map(len, others))) for names in others]
     return [f"{name},mlp" for name in groups["data"]] + [
@@ -77,6 +80,12 @@ def skip_without(data):
         load(data.name, "train", **data.options)
     except DataError as error:
         pytest.skip(f"data set {data.name} is not at hand: {error}")
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if arguments_of(f)], ids=lambda f: f.stem)
+def test_every_argument_is_run_here_or_by_the_readme_s_commands(file):
+    named = {name for names in combinations(file) for name in names.split(",")} | arguments_named(file.stem)
+    assert {name for names in arguments_of(file).values() for name in names} <= named
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if arguments_of(f)], ids=lambda f: f.stem)

@@ -1,10 +1,10 @@
 """A run as a user sees it: what it writes, how it stops and goes on, and what bad input gets."""
 
-import contextlib
 import functools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +12,6 @@ import time
 
 import numpy as np
 import pytest
-from compilation import optimised
 
 from repcon_jax.__main__ import main
 from repcon_jax.training.checkpoints import Checkpoints, tree_digest
@@ -119,18 +118,31 @@ def wait_for_step(process, workdir, step):
     raise AssertionError(process.communicate()[1])
 
 
-LONG = ("--config.duration=400 steps", "--config.probe.every=100 steps", "--config.checkpoint.every=40 steps")
+LONG = ("--config.duration=160 steps", "--config.probe.every=40 steps", "--config.checkpoint.every=20 steps")
+
+
+def start(workdir, as_users_run):
+    """A process of its own, compiled as users run it or as quickly as the other tests."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    if as_users_run:
+        environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
+    return subprocess.Popen(command(workdir, *LONG), stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def end_of(process):
+    _, errors = process.communicate(timeout=240)
+    return process.returncode, errors
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """The work directory of a run that was left alone, compiled as users run it or as quickly as the other tests."""
+    """The work directory of a run that was left alone, beside the programs that it compiled."""
 
     @functools.cache
     def of(as_users_run):
         workdir = tmp_path_factory.mktemp("run") / "whole"
-        with optimised() if as_users_run else contextlib.nullcontext():
-            assert run(workdir, *LONG) == 0
+        code, errors = end_of(start(workdir, as_users_run))
+        assert code == 0, errors
         return workdir
 
     return of
@@ -142,21 +154,20 @@ def uninterrupted(tmp_path_factory):
 )
 def test_killed_and_resumed_is_uninterrupted_to_the_byte(uninterrupted, tmp_path, number, code, kill_at):
     workdir, as_users_run = tmp_path / "run", number == signal.SIGKILL and kill_at > 0
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0" if as_users_run else "1"
-    process = subprocess.Popen(command(workdir, *LONG), stderr=subprocess.PIPE, text=True, env=environment)
+    whole = uninterrupted(as_users_run)
+    shutil.copytree(whole.parent / "programs", tmp_path / "programs")
+    process = start(workdir, as_users_run)
     wait_for_step(process, workdir, kill_at)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == code, errors
+    found, errors = end_of(process)
+    assert found == code, errors
     assert not (workdir / "results.json").exists()
     if number != signal.SIGKILL:
         assert "Stopped and saved; the same command goes on from here" in errors
         assert "Traceback" not in errors
 
-    with optimised() if as_users_run else contextlib.nullcontext():
-        assert run(workdir, *LONG) == 0
-    whole = uninterrupted(as_users_run)
+    found, errors = end_of(start(workdir, as_users_run))
+    assert found == 0, errors
     assert tree_digest(final_params(workdir)) == tree_digest(final_params(whole))
     assert (workdir / "results.json").read_bytes() == (whole / "results.json").read_bytes()
     assert rows(workdir) == rows(whole)

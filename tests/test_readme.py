@@ -6,6 +6,7 @@ import shlex
 import subprocess
 
 import pytest
+from readme_commands import COMMANDS, EXPERIMENTS, README, blocks
 from smoke import shrink, shrink_landscape, shrink_lottery
 
 from repcon_jax.command_line import read_hosts, read_values, split_start_flags
@@ -14,15 +15,6 @@ from repcon_jax.errors import DataError
 from repcon_jax.tasks import task_of
 
 ROOT = pathlib.Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-COMMANDS = [line for block in blocks("bash") for line in block.strip().splitlines()]
-EXPERIMENTS = [line for line in COMMANDS if "-m repcon_jax --config" in line]
 OTHERS = [line for line in COMMANDS if line not in EXPERIMENTS]
 
 

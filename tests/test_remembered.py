@@ -33,13 +33,13 @@ def test_what_is_remembered_are_the_teachers_embeddings_of_all_images_in_order()
     program, members = population_of(config)
     state, problem = program.initial_state(members), build_problem(config)
     found, data = program.remembered(state, members), program.recipe.data
-    assert found.shape == (2, len(data.images), 1, found.shape[-1])
+    assert found.shape == (2, len(data.images), 8)
     for i in range(2):
         teacher = program.member(state, i, 0).carried["teacher"]
         params, model_state = teacher["params"]["encoder"], teacher["model_state"]["encoder"]
         images = (data.images / np.float32(255) - data.mean) / data.std
         expected = problem.encoder.apply(params, model_state, images)[0]
-        np.testing.assert_allclose(found[i, :, 0], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found[i], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,12 @@ def test_a_run_stopped_while_it_is_computed_goes_on_and_leaves_nothing_of_it(tmp
     assert main(arguments) == 0
     assert len(asked) == 2
     assert not (tmp_path / "remembered").exists()
+
+
+def test_every_view_has_its_teacher(quick):
+    ends = []
+    for extra in ((), (NEVER,)):
+        program, values = population_of(config_of("--config.data.num_global=2", *extra))
+        ends.append(advance(program, values, 4))
+    for a, b in zip(*map(jax.tree.leaves, ends), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

@@ -207,7 +207,8 @@ class _Distillation:
             from_data = self.teacher_batch_norm == "from_data"
             raw, teacher_state = self._forward(teacher["params"], teacher["model_state"], batch.views, from_data)
         else:
-            raw, teacher_state = self._from_embeddings(teacher, batch.remembered), teacher["model_state"]
+            raw = self._from_embeddings(teacher, batch.views.shape[0], batch.remembered)
+            teacher_state = teacher["model_state"]
         raw = jax.lax.stop_gradient(raw)
         targets = raw if self.centring is None else losses.centre_logits(raw, centre)
         logits, model_state = self._forward(params, model_state, batch.views, True)
@@ -230,16 +231,18 @@ class _Distillation:
         return logits.reshape(*views.shape[:2], -1), state
 
     def remember(self, carried: PyTree, views: jax.Array) -> jax.Array:
-        """The teacher's embeddings [batch, views, size]."""
+        """The teacher's embeddings of all views of an image, one after the other, [batch, views * size]."""
         params, state = (carried["teacher"][part]["encoder"] for part in ("params", "model_state"))
         embeddings, _ = self.encoder.apply(params, state, views.reshape(-1, *views.shape[2:]))
-        return embeddings.reshape(*views.shape[:2], -1).swapaxes(0, 1)
+        # Without further axes, of which XLA might order those of one element otherwise, and copy everything.
+        return embeddings.reshape(*views.shape[:2], -1).swapaxes(0, 1).reshape(views.shape[1], -1)
 
-    def _from_embeddings(self, teacher: PyTree, embeddings: jax.Array) -> jax.Array:
+    def _from_embeddings(self, teacher: PyTree, views: int, remembered: jax.Array) -> jax.Array:
         params, state = (teacher[part]["head"] for part in ("params", "model_state"))
-        flat = embeddings.swapaxes(0, 1).reshape(-1, embeddings.shape[-1])
-        logits, _ = self.head.apply(params, state, flat)
-        return logits.reshape(embeddings.shape[1], embeddings.shape[0], -1)
+        batch = remembered.shape[0]
+        embeddings = remembered.reshape(batch, views, -1).swapaxes(0, 1).reshape(batch * views, -1)
+        logits, _ = self.head.apply(params, state, embeddings)
+        return logits.reshape(views, batch, -1)
 
     def move_teacher(self, carried: PyTree, params: Params, model_state: ModelState, step: jax.Array) -> PyTree:
         teacher = carried["teacher"]
