@@ -33,7 +33,6 @@ def free_port():
 
 def start(process_id, port, workdir, *extra, num_processes=2):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    environment.pop("XLA_FLAGS", None)
     command = [sys.executable, "-m", "repcon_jax", *MLP, f"--workdir={workdir}", "--compilation_cache=none"]
     command += [f"--coordinator=127.0.0.1:{port}", f"--num_processes={num_processes}", f"--process_id={process_id}"]
     return subprocess.Popen(
