@@ -141,25 +141,31 @@ def test_a_process_that_fails_later_leaves_the_others_their_turns():
 def about(seconds, **values):
     sizes = {"imported_bytes": 1e6, "peak_bytes_first_step": 3e6, "peak_bytes_running": 2e6, "device_peak_bytes": None}
     measured = {"step_seconds": seconds, "steps": 1, "first_step_seconds": 9.0, "parameters": 7}
+    measured["remember_seconds_per_image"] = 0.002
     return measured | sizes | values
 
 
 def test_a_population_is_compared_with_as_many_single_steps():
     found = {
-        "ours 1": about([1.0, 1.0], step_flops=4e9),
-        "ours 4": about([2.0, 2.0]),
+        "ours 1": about([1.0, 1.0], step_flops=3e9),
+        "ours 4": about([2.0, 2.0], step_flops=3e9),
+        "ours, teacher computed 1": about([2.0, 2.0], step_flops=4e9),
         "PyTorch eager": about([1.5, 3.0]),
         "PyTorch compile": {"not_measured": "no compiler"},
     }
     case = describe(Case("mlp", 128, (1, 4)), found)
-    one, four, eager, compiled = case["rows"]
+    one, four, same, eager, compiled = case["rows"]
+    assert [row["who"] for row in case["rows"]][:3] == ["ours", "ours", "ours, teacher computed"]
+    assert one["remember_milliseconds_per_image"] == 2
+    assert same["faster_than"]["PyTorch eager"]["median"] == 1.125
     assert one["faster_than"]["PyTorch eager"]["median"] == 2.25
     assert four["faster_than"]["PyTorch eager"]["median"] == 4.5
     assert four["images_per_second"]["median"] == 256
     assert eager["megabytes"]["peak_running"] == 2
     assert compiled["not_measured"] == "no compiler"
     fastest = [{"dtype": "float32", "gflops_per_second": {"median": rate}} for rate in (20.0, 40.0)]
-    assert [row["percent"] for row in utilisation(fastest, [case])] == pytest.approx([10.0, 20.0, 400 / 90])
+    percents = [row["percent"] for row in utilisation(fastest, [case])]
+    assert percents == pytest.approx([7.5, 15.0, 5.0, 400 / 90])
 
 
 def test_networks_of_different_size_are_refused():
@@ -180,11 +186,14 @@ def test_step_operations_have_their_closed_form():
     from experiments.benchmarks.ours import step_flops
 
     batch, outputs = 16, 64
-    counted = step_flops(encoder="mlp", batch_size=batch, outputs=outputs, num_images=32, members=2)
     sizes = (3072, 512, 512, 2048, 2048, 256, outputs)
     forward = 2 * batch * sum(a * b for a, b in itertools.pairwise(sizes))
     # Teacher, student, and the student's two products backward, but none for the gradient of the images.
-    assert counted == 4 * forward - 2 * batch * sizes[0] * sizes[1]
+    whole = 4 * forward - 2 * batch * sizes[0] * sizes[1]
+    options = {"encoder": "mlp", "batch_size": batch, "outputs": outputs, "num_images": 32, "members": 2}
+    assert step_flops(**options, remember=False) == whole
+    # The teacher's encoder, whose last size is 512, is left out where it is remembered.
+    assert step_flops(**options) == whole - 2 * batch * (3072 * 512 + 512 * 512)
 
 
 def test_operations_of_a_vgg_are_those_of_xla_and_the_closed_form():

@@ -4,25 +4,24 @@ from typing import Any
 
 from experiments.benchmarks.measure import NotMeasuredError, Spec, Worker
 from experiments.benchmarks.plan import Plan
-from experiments.benchmarks.step_rate import competitors
+from experiments.benchmarks.step_rate import SAME_WORK, competitors
 
 
 def measure(plan: Plan, caches: dict[str, str], cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a single run of the first batch size of every encoder and type.
+    """One row a single run of every case whose first steps are timed.
 
     Args:
         plan: what to measure.
         caches: the variables that ``step_rate.measure`` had, whose processes filled the caches.
         cases: what it found; its first steps are the cold ones.
     """
-    rows, seen = [], set()
+    rows = []
     for case, about in zip(plan.cases, cases, strict=True):
-        if (case.encoder, case.dtype) in seen:
+        if not case.starts:
             continue
-        seen.add((case.encoder, case.dtype))
         specs = competitors(plan, case, caches)
-        for (name, spec), cold in zip(specs.items(), about["rows"], strict=True):
-            if "not_measured" in cold or name == "PyTorch eager" or cold["members"] > 1:
+        for spec, cold in zip(specs.values(), about["rows"], strict=True):
+            if "not_measured" in cold or cold["who"] in ("PyTorch eager", SAME_WORK) or cold["members"] > 1:
                 continue
             row = {"encoder": case.encoder, "batch_size": case.batch_size, "dtype": case.dtype}
             row |= {"who": cold["who"], "members": cold["members"], "cold_seconds": cold["first_step_seconds"]}

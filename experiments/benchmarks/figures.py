@@ -9,7 +9,12 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 Row = dict[str, Any]
-COLOURS = {"ours": "tab:blue", "PyTorch eager": "tab:orange", "PyTorch compile": "tab:red"}
+COLOURS = {
+    "ours": "tab:blue",
+    "ours, teacher computed": "lightsteelblue",
+    "PyTorch eager": "tab:orange",
+    "PyTorch compile": "tab:red",
+}
 
 
 def write_figures(record: Row, folder: pathlib.Path) -> list[pathlib.Path]:
@@ -46,7 +51,7 @@ def step_rate_figure(cases: list[Row]) -> plt.Figure:
         for place, row in enumerate(rows):
             rate = row["images_per_second"]
             axis.bar(place, rate["median"], yerr=_quartiles([rate]), color=COLOURS[row["who"]], capsize=3)
-        axis.set_xticks(range(len(rows)), [row["who"].replace(" ", "\n") for row in rows], fontsize=7)
+        axis.set_xticks(range(len(rows)), [row["who"].replace(" ", "\n") for row in rows], fontsize=6)
         axis.set_title(f"{case['encoder']}\n{case['batch_size']}, {case['dtype']}", fontsize=9)
         axis.tick_params(axis="y", labelsize=7)
     axes[0][0].set_ylabel("images/s")
@@ -65,7 +70,7 @@ def population_figure(cases: list[Row]) -> plt.Figure:
         rows = [row for row in case["rows"] if row["who"] == "ours" and "images_per_second" in row]
         _line(axis, [row["members"] for row in rows], [row["images_per_second"] for row in rows])
         for row in case["rows"]:
-            if row["who"] != "ours" and "images_per_second" in row:
+            if row["who"].startswith("PyTorch") and "images_per_second" in row:
                 rate = row["images_per_second"]["median"]
                 axis.axhline(rate, color=COLOURS[row["who"]], linestyle="--", label=row["who"])
         axis.set(title=f"{case['encoder']}, {case['batch_size']}, {case['dtype']}", xlabel="members", ylabel="images/s")

@@ -1,5 +1,6 @@
 """All contact with our library: the things that are measured, each with ``steps(n)`` that waits until they are done."""
 
+import dataclasses
 import functools
 import time
 from typing import Any
@@ -89,10 +90,14 @@ def step_flops(**options: Any) -> int:
         **options: see ``problem_of``.
     """
     problem = problem_of(**options, direct=True)
-    recipe, members = problem.recipe, members_of(problem)
-    member = members.seeds[0], {name: values[0] for name, values in members.values.items()}
+    recipe, members, data = problem.recipe, members_of(problem), problem.recipe.data
+    seed, values = member = members.seeds[0], {name: found[0] for name, found in members.values.items()}
     state = jax.eval_shape(recipe.initial_state, *member)
-    return matmul_flops(recipe.chunk, recipe.data, state, jnp.int32(1), *member)
+    if recipe.remembers:
+        batch = jax.eval_shape(recipe.remember, data, state.carried, jnp.int32(0), values)
+        enlarged = lambda leaf: jax.ShapeDtypeStruct((len(data.images), *leaf.shape[1:]), leaf.dtype)  # noqa: E731
+        data = dataclasses.replace(data, remembered=jax.tree.map(enlarged, batch))
+    return matmul_flops(recipe.chunk, data, state, jnp.int32(1), seed, values)
 
 
 class Training:
@@ -113,10 +118,7 @@ class Training:
         if self.population is None:
             self.population = compile_population(self.problem.recipe, self.members)
             self.state = self.population.initial_state(self.members)
-            began = time.monotonic()
-            remembered = self.population.remembered(self.state, self.members)
-            self.data = self.population.data_with(remembered)
-            self.remember_seconds = time.monotonic() - began
+            self.data = self.population.data_with(self._remembered())
         per_epoch, metrics = self.problem.clock.steps_per_epoch, {}
         while n:
             now = min(n, per_epoch - self.done % per_epoch)
@@ -126,12 +128,27 @@ class Training:
         if not np.isfinite(np.asarray(metrics["loss"])).all():
             raise ValueError("the loss became NaN or infinite.")
 
+    def _remembered(self) -> Any:
+        """As if of all images: that of the first batch, again and again; how fast a step is does not depend on it."""
+        population, data = self.population, self.problem.recipe.data
+        if population.remember is None:
+            return None
+        carried = {name: self.state.carried[name] for name in population.constant}
+        values = {name: found[0] for name, found in self.members.values.items()}
+        for _ in range(2):  # the first compiles
+            began = time.monotonic()
+            batch = jax.block_until_ready(population.remember(data, carried, np.int32(0), values))
+            self.remember_seconds = (time.monotonic() - began) / self.options["batch_size"]
+        places = np.arange(len(data.images)) % self.options["batch_size"]
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[:, places], batch)
+
     def about(self) -> dict[str, Any]:
         """What does not change from turn to turn."""
         memory = self.population.compiled.memory_analysis()
         return {
             "parameters": parameter_count(self.population.template.params),
             "step_flops": step_flops(**self.options),
+            "remember_seconds_per_image": self.remember_seconds,
             "program_bytes": {
                 "arguments": memory.argument_size_in_bytes,
                 "outputs_not_aliased": memory.output_size_in_bytes - memory.alias_size_in_bytes,
@@ -165,7 +182,8 @@ class Network:
     def logits(self, batch: np.ndarray, train: bool) -> np.ndarray:
         """Logits for normalised images [batch, 32, 32, 3]."""
         with jax.default_matmul_precision("highest"):
-            return np.asarray(self.model.apply(*self.variables, jnp.asarray(batch), train)[0].logits)
+            outputs, _ = jax.jit(self.model.apply, static_argnums=3)(*self.variables, jnp.asarray(batch), train)
+        return np.asarray(outputs.logits)
 
 
 class Features:

@@ -146,12 +146,16 @@ def _agreement(rows: list[Row]) -> list[str]:
 def _step_rate(record: Row, steps: list[Row]) -> list[str]:
     columns = [*CASE, *WHO, ("images/s", _spread("images_per_second")), ("s/step", _spread("seconds_per_step"))]
     columns += [(f"over {name}", _versus(name)) for name in ("PyTorch eager", "PyTorch compile")]
+    columns += [("once, ms/image", _field("remember_milliseconds_per_image"))]
     return [
         "## Step rate",
         f"A distillation step with {record['plan']['outputs']} outputs: gather a random batch of uint8 images in "
         "memory, normalise, random teacher (evaluation), student forward and backward (training), cross-entropy and "
         "KL, AdamW. Images of all members count. A population of m members is compared with m steps of PyTorch, one "
         "after another.",
+        "`ours` is the step of a run: the teacher is frozen and the images are not augmented, so its embeddings are "
+        "computed once for the run, at the price in the last column, and only its head in every step. `ours, teacher "
+        "computed` does all of PyTorch's work in every step, and is the comparison of like with like.",
         table(columns, steps),
         f"![step rate](../figures/{record['kind']}_step_rate.png)",
         *_population_picture(record),
@@ -176,9 +180,9 @@ def _population(record: Row, sweep: Row) -> list[str]:
         "## The alpha sweep as one program",
         f"{sweep['alphas']} values of alpha x {sweep['seeds']} seeds = {sweep['members']} members: {sweep['encoder']}, "
         f"batch {sweep['batch_size']}, {sweep['dtype']}, {sweep['steps_per_run']} steps each, as many as in the paper. "
-        "Ours is one population, in which runs that differ in alpha only have one teacher and one batch; PyTorch runs "
-        "the members one after another. **Hours are extrapolated** for both, from "
-        "the steps measured here; probes and checkpoints are left out.",
+        "Ours is one population, in which runs that differ in alpha only have one teacher, whose embeddings are "
+        "computed once, and one batch; PyTorch runs the members one after another. **Hours are extrapolated** for "
+        "both, from the steps measured here; probes and checkpoints are left out.",
         table(columns, sweep["rows"]),
     ]
 
@@ -191,7 +195,8 @@ def _utilisation(rates: list[Row], shares: list[Row]) -> list[str]:
         "Rate of large square matrix products, in a chain:",
         table([*rate, ("GFLOP/s", _spread("gflops_per_second"))], rates),
         "The matrix products and convolutions of a step (counted from our traced program, forward and backward) per "
-        "median second, in percent of the greatest rate above; a float32 step on a GPU counts against tf32.",
+        "median second, in percent of the greatest rate above; those of `ours` without the teacher's encoder; a "
+        "float32 step on a GPU counts against tf32.",
         table([*share, ("percent", _field("percent"))], shares),
     ]
 
@@ -222,7 +227,7 @@ def _compile_time(rows: list[Row]) -> list[str]:
     return [
         "## Seconds until the first step is done",
         "Tracing, compiling and one step: with empty compilation caches, and in a second process that finds them "
-        "filled. One measurement each.",
+        "filled. One measurement each; a teacher's embeddings of all images are left out.",
         table(columns, rows),
     ]
 

@@ -6,6 +6,7 @@ from experiments.benchmarks.measure import Spec, compare, rates, ratios, spread
 from experiments.benchmarks.plan import Case, Plan
 
 MEGABYTE = 1e6
+SAME_WORK = "ours, teacher computed"
 
 
 def measure(plan: Plan, caches: dict[str, str]) -> list[dict[str, Any]]:
@@ -15,19 +16,16 @@ def measure(plan: Plan, caches: dict[str, str]) -> list[dict[str, Any]]:
         plan: what to measure.
         caches: the variables of ``cache_directories``, so that the first steps are cold.
     """
-    cases, seen = [], set()
+    cases = []
     for case in plan.cases:
         print(f"  {case.encoder}, batch {case.batch_size}, {case.dtype}", flush=True)
-        # First steps are told of the first batch size only, so that of another may be compiled side by side.
-        at_once = (case.encoder, case.dtype) in seen
-        seen.add((case.encoder, case.dtype))
-        found = compare(competitors(plan, case, caches), plan.repeats, plan.turn_seconds, at_once=at_once)
+        found = compare(competitors(plan, case, caches), plan.repeats, plan.turn_seconds, at_once=not case.starts)
         cases.append(describe(case, found))
     return cases
 
 
 def competitors(plan: Plan, case: Case, caches: dict[str, str]) -> dict[str, Spec]:
-    """Our populations, ``ours 1``, ``ours 2``, ..., and PyTorch's modes."""
+    """Our populations, ``ours 1``, ``ours 2``, ..., ours with PyTorch's work in every step, and PyTorch's modes."""
     common = {
         "encoder": case.encoder,
         "batch_size": case.batch_size,
@@ -36,6 +34,7 @@ def competitors(plan: Plan, case: Case, caches: dict[str, str]) -> dict[str, Spe
         "dtype": case.dtype,
     }
     ours = {f"ours {m}": Spec("ours:Training", common | {"members": m}, caches) for m in case.members}
+    ours[f"{SAME_WORK} 1"] = Spec("ours:Training", common | {"remember": False}, caches)
     theirs = {
         f"PyTorch {rival}": Spec("torch_step:Training", common | {"compiled": rival == "compile"}, caches)
         for rival in case.rivals
@@ -51,9 +50,10 @@ def describe(case: Case, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """
     rows = []
     for name, about in found.items():
-        who, _, rest = name.partition(" ")
-        members = int(rest) if who == "ours" else 1
-        row = {"who": who if who == "ours" else name, "members": members}
+        is_ours = name.startswith("ours")
+        who, _, size = name.rpartition(" ") if is_ours else (name, "", "1")
+        members = int(size)
+        row = {"who": who, "members": members}
         if "not_measured" in about:
             rows.append(row | {"not_measured": about["not_measured"]})
             continue
@@ -67,9 +67,10 @@ def describe(case: Case, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "first_step_seconds": about["first_step_seconds"],
             "parameters": about["parameters"],
             "step_flops": about.get("step_flops"),
+            "remember_milliseconds_per_image": 1000 * about["remember_seconds_per_image"] if who == "ours" else None,
             "megabytes": _megabytes(about),
         }
-        if who == "ours":
+        if is_ours:
             row["faster_than"] = {n: ratios(seconds, [members * s for s in theirs]) for n, theirs in rivals.items()}
         rows.append(row)
     _check_counts(case, rows)

@@ -33,8 +33,9 @@ def matmul_rates(plan: Plan, with_torch: bool) -> list[dict[str, Any]]:
 def utilisation(rates_by_type: list[dict[str, Any]], cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Share of the greatest measured matmul rate that each competitor's step reaches.
 
-    The operations are those of the matrix products and convolutions of our step for the same number of members, so
-    that shares are as the rates are. On a GPU a float32 step is measured against TF32, which both frameworks use.
+    The operations are those of the matrix products and convolutions of our step for the same number of members: of
+    the one that computes the teacher, as PyTorch's does, unless a step of ours does not. On a GPU a float32 step is
+    measured against TF32, which both frameworks use.
     """
     best: dict[str, float] = {}
     for row in rates_by_type:
@@ -43,11 +44,11 @@ def utilisation(rates_by_type: list[dict[str, Any]], cases: list[dict[str, Any]]
     rows = []
     for case in cases:
         dtype = "tf32" if case["dtype"] == "float32" and "tf32" in best else case["dtype"]
-        one = next((row for row in case["rows"] if row.get("step_flops") and row["members"] == 1), None)
+        whole = max((row.get("step_flops") or 0 for row in case["rows"]), default=0)
         for row in case["rows"]:
-            if one is None or "turns" not in row or dtype not in best:
+            if not whole or "turns" not in row or dtype not in best:
                 continue
-            operations = one["step_flops"] * row["members"] / GIGA
+            operations = (row.get("step_flops") or whole) * row["members"] / GIGA
             reached = operations / row["seconds_per_step"]["median"]
             rows.append(
                 {k: case[k] for k in ("encoder", "batch_size", "dtype")}
@@ -70,12 +71,11 @@ def sweep(plan: Plan) -> dict[str, Any]:
     case, members = plan.sweep, plan.alphas * plan.seeds
     steps = 100 * (50_000 // case.batch_size)
     specs = competitors(plan, case, {})
-    population = specs.pop("ours 1")
-    specs = {
-        "ours": Spec(population.runner, {**population.options, "members": plan.seeds, "alphas": plan.alphas})
-    } | specs
+    ours = specs["ours 1"]
+    theirs = {name: spec for name, spec in specs.items() if not name.startswith("ours")}
+    specs = {"ours": Spec(ours.runner, {**ours.options, "members": plan.seeds, "alphas": plan.alphas})} | theirs
     found = compare(specs, plan.repeats, plan.sweep_seconds)
-    rows = []
+    rows, hours = [], {}
     for who, about in found.items():
         if "not_measured" in about:
             rows.append({"who": who, "not_measured": about["not_measured"]})
@@ -83,9 +83,10 @@ def sweep(plan: Plan) -> dict[str, Any]:
         runs = 1 if who == "ours" else members
         seconds = about["step_seconds"]
         row = {"who": who, "runs": runs, "seconds_per_step": spread(seconds), "turns": seconds}
-        row["hours_extrapolated"] = spread([runs * steps * s / 3600 for s in seconds])
-        if who != "ours" and "step_seconds" in found["ours"]:
-            row["ours_is_faster"] = ratios(found["ours"]["step_seconds"], [members * s for s in seconds])
+        hours[who] = [(runs * steps * s + 50_000 * about.get("remember_seconds_per_image", 0)) / 3600 for s in seconds]
+        row["hours_extrapolated"] = spread(hours[who])
+        if who != "ours" and "ours" in hours:
+            row["ours_is_faster"] = ratios(hours["ours"], hours[who])
         rows.append(row)
     return {
         "encoder": case.encoder,
