@@ -42,7 +42,8 @@ def remember(
     leaves, structure = jax.tree.flatten(shapes)
     folder, seeds = workdir / "remembered", [int(seed) for seed in members.seeds]
     images = tree_digest({"images": jax.device_get(program.recipe.data.images)})
-    digests = [f"{images} {_digest(program, state, i)}" for i in range(len(seeds))]
+    constants = (program.constant_of(state, i) for i in range(len(seeds)))
+    digests = [f"{images} {tree_digest(jax.device_get(constant))}" for constant in constants]
     found = _read(folder, seeds, digests) if is_main() else None
     if from_main(found is not None):
         zeros = [np.zeros(leaf.shape, leaf.dtype) for leaf in leaves]
@@ -58,12 +59,6 @@ def remember(
 def forget(workdir: pathlib.Path) -> None:
     """Deletes what was kept; to be called at the end of the run."""
     shutil.rmtree(workdir / "remembered", ignore_errors=True)
-
-
-def _digest(program: Population, state: TrainState, seed: int) -> str:
-    """Of what is carried and constant, on which it depends beside the images."""
-    member = program.member(state, seed, 0)
-    return tree_digest(jax.device_get({name: member.carried[name] for name in program.constant}))
 
 
 def _file(folder: pathlib.Path, seed: int) -> pathlib.Path:

@@ -164,6 +164,11 @@ class Population:
         """The state of one member, whole on every device."""
         return _take(self.constant, NamedSharding(self.recipe.mesh, PartitionSpec()), state, seed, point)
 
+    def constant_of(self, state: TrainState, seed: int) -> dict[str, PyTree]:
+        """What the state carries for all points of a seed, whole on every device."""
+        carried = {name: state.carried[name] for name in self.constant}
+        return _row(NamedSharding(self.recipe.mesh, PartitionSpec()), carried, seed)
+
     def join(self, states: list[list[TrainState]]) -> TrainState:
         """The state of the population from those of its members, [seeds][points], on the host."""
         joined = _stack([_stack(row) for row in states])
@@ -315,6 +320,11 @@ def _shardings(
     whole = jax.tree.map(prefixed("seeds", "points"), specs, is_leaf=is_spec)
     once = {name: jax.tree.map(prefixed("seeds"), specs.carried[name], is_leaf=is_spec) for name in constant}
     return dataclasses.replace(whole, carried={**whole.carried, **once})
+
+
+@partial(jax.jit, static_argnums=0)
+def _row(sharding: NamedSharding, tree: PyTree, index: Array) -> PyTree:
+    return jax.lax.with_sharding_constraint(jax.tree.map(lambda leaf: leaf[index], tree), sharding)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
