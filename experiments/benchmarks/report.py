@@ -54,7 +54,7 @@ def _cell(cell: Callable[[Row], str], row: Row) -> str:
 
 
 def _field(name: str) -> Callable[[Row], str]:
-    return lambda row: number(row[name]) if isinstance(row[name], (int, float)) else str(row[name])
+    return lambda row: row[name] if isinstance(row[name], str) else number(row[name])
 
 
 def _spread(name: str) -> Callable[[Row], str]:

@@ -14,31 +14,38 @@ def measure(plan: Plan) -> dict[str, list[dict[str, Any]]] | None:
     """
     if plan.scaling is None:
         return None
-    members = {
-        "weak": {n: n for n in plan.devices},
-        "strong": dict.fromkeys(plan.devices, max(plan.devices)),
-        "batch": dict.fromkeys(plan.devices, 1),
+    most = max(plan.devices)
+    kinds = {
+        "weak": [("devices", n, n) for n in plan.devices],
+        "strong": [("devices", n, most) for n in plan.devices],
+        "batch": [("data_devices", n, 1) for n in plan.devices],
     }
-    return {kind: _rows(plan, kind, of_kind) for kind, of_kind in members.items()}
+    # What several of them measure takes its turns once, and one device is the same along both axes.
+    named = {kind: [_name(*layout) for layout in layouts] for kind, layouts in kinds.items()}
+    layouts = {_name(*layout): layout for found in kinds.values() for layout in found}
+    specs = {name: _spec(plan, *layout) for name, layout in layouts.items()}
+    found = compare(specs, plan.repeats, plan.turn_seconds)
+    return {kind: _rows(plan, [(layouts[name], found[name]) for name in names]) for kind, names in named.items()}
 
 
-def _rows(plan: Plan, kind: str, members: dict[int, int]) -> list[dict[str, Any]]:
-    print(f"  {kind}", flush=True)
-    axis = "data_devices" if kind == "batch" else "devices"
-    found = compare({str(n): _spec(plan, axis, n, m) for n, m in members.items()}, plan.repeats, plan.turn_seconds)
-    first = next((about for about in found.values() if "step_seconds" in about), None)
+def _name(axis: str, devices: int, members: int) -> str:
+    return f"{members} members, {devices} {axis if devices > 1 else 'device'}"
+
+
+def _rows(plan: Plan, measured: list[tuple[tuple[str, int, int], dict[str, Any]]]) -> list[dict[str, Any]]:
+    first = next((about for _, about in measured if "step_seconds" in about), None)
     rows = []
-    for (n, m), about in zip(members.items(), found.values(), strict=True):
-        row: dict[str, Any] = {"devices": n, "members": m}
+    for (_, devices, members), about in measured:
+        row: dict[str, Any] = {"devices": devices, "members": members}
         if "not_measured" in about:
             rows.append(row | {"not_measured": about["not_measured"]})
             continue
         seconds = about["step_seconds"]
-        factor = m / next(iter(members.values()))
+        factor = members / measured[0][0][2]
         rows.append(
             row
             | {
-                "images_per_second": rates(seconds, m * plan.scaling.batch_size),
+                "images_per_second": rates(seconds, members * plan.scaling.batch_size),
                 "seconds_per_step": spread(seconds),
                 "turns": seconds,
                 "rate_over_first": ratios(seconds, [factor * s for s in first["step_seconds"]]),

@@ -57,7 +57,7 @@ def describe(case: Case, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
         if "not_measured" in about:
             rows.append(row | {"not_measured": about["not_measured"]})
             continue
-        seconds = about["step_seconds"]
+        seconds, once = about["step_seconds"], about.get("remember_seconds_per_image")
         rivals = {n: a["step_seconds"] for n, a in found.items() if n.startswith("PyTorch") and "step_seconds" in a}
         row |= {
             "images_per_second": rates(seconds, members * case.batch_size),
@@ -67,7 +67,7 @@ def describe(case: Case, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "first_step_seconds": about["first_step_seconds"],
             "parameters": about["parameters"],
             "step_flops": about.get("step_flops"),
-            "remember_milliseconds_per_image": 1000 * about["remember_seconds_per_image"] if who == "ours" else None,
+            "remember_milliseconds_per_image": once and 1000 * once,
             "megabytes": _megabytes(about),
         }
         if is_ours:

@@ -83,7 +83,9 @@ def sweep(plan: Plan) -> dict[str, Any]:
         runs = 1 if who == "ours" else members
         seconds = about["step_seconds"]
         row = {"who": who, "runs": runs, "seconds_per_step": spread(seconds), "turns": seconds}
-        hours[who] = [(runs * steps * s + 50_000 * about.get("remember_seconds_per_image", 0)) / 3600 for s in seconds]
+        hours[who] = [
+            (runs * steps * s + 50_000 * (about.get("remember_seconds_per_image") or 0)) / 3600 for s in seconds
+        ]
         row["hours_extrapolated"] = spread(hours[who])
         if who != "ours" and "ours" in hours:
             row["ours_is_faster"] = ratios(hours["ours"], hours[who])

@@ -47,6 +47,7 @@ def main(text: str) -> None:
         peak_bytes_first_step=compiled,
         peak_bytes_running=resident_bytes("VmHWM") if forgotten else None,
         device_peak_bytes=runner.peak_bytes() if hasattr(runner, "peak_bytes") else None,
+        **(runner.about_at_the_end() if hasattr(runner, "about_at_the_end") else {}),
     )
 
 
