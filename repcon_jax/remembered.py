@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from repcon_jax.distributed import from_main, is_main, tree_from_main
 from repcon_jax.training.checkpoints import tree_digest
@@ -50,7 +51,13 @@ def remember(
         return program.data_with(jax.tree.unflatten(structure, tree_from_main(zeros if found is None else found)))
     count = len(program.recipe.data.images)
     say(f"What never changes about the {count} examples is computed once, which takes part of an epoch's time.")
-    computed = program.remembered(state, members, between)
+    with tqdm(total=count, unit="image", dynamic_ncols=True, leave=False, disable=not is_main()) as bar:
+
+        def show(examples: int) -> None:
+            between(examples)
+            bar.update(examples - bar.n)
+
+        computed = program.remembered(state, members, show)
     if is_main():
         _write(folder, seeds, digests, jax.tree.leaves(computed))
     return program.data_with(computed)
