@@ -80,8 +80,8 @@ def _run_stages(problem: Problem, workdir: pathlib.Path, say: Callable[[str], No
         except Interrupted:
             raise Stopped(stop_requested() or signal.SIGTERM) from None
     if is_main():
-        _write_results(problem, workdir)
         forget(workdir)
+        _write_results(problem, workdir)
         record_end(workdir, time.monotonic() - began)
     return from_main(read_json(workdir / "results.json", "seeds", "steps") if is_main() else None)
 

@@ -196,13 +196,18 @@ def build_problem(config: ExperimentConfig) -> Problem:
         config.accumulation,
         mesh,
         config.mesh.rules,
-        is_sequential(config.mesh, mesh),
-        objective.remember is not None and config.data.has_fixed_views and time.total_steps > time.steps_per_epoch,
+        sequential=is_sequential(config.mesh, mesh),
+        remembers=_remembers(config, objective, time),
     )
     placements(params, mesh, config.mesh.rules)  # so that a wrong rule is found before anything is compiled
     problem = Problem(config, encoder, model, objective, recipe, probe_splits, _placed_test(splits.test, mesh), axes)
     problem.check_durations()
     return problem
+
+
+def _remembers(config: ExperimentConfig, objective: Objective, time: Clock) -> bool:
+    more_than_once = time.total_steps > time.steps_per_epoch
+    return objective.remember is not None and config.data.has_fixed_views and more_than_once
 
 
 def create_model(config: ExperimentConfig, splits: Splits) -> tuple[Model, Model, Model]:

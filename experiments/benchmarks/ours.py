@@ -137,9 +137,7 @@ class Training:
         population = self.population
         if population.remember is None:
             return None
-        carried = {name: self.state.carried[name] for name in population.constant}
-        values = {name: found[0] for name, found in self.members.values.items()}
-        return jax.block_until_ready(population.remember(self.problem.recipe.data, carried, np.int32(0), values))
+        return jax.block_until_ready(population.remembered_batch(self.state, self.members, 0))
 
     def about(self) -> dict[str, Any]:
         """What does not change from turn to turn."""

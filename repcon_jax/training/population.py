@@ -132,14 +132,18 @@ class Population:
         """
         if self.remember is None:
             return None
-        count, step, parts = len(self.recipe.data.images), self.recipe.clock.batch_size, []
-        carried = {name: state.carried[name] for name in self.constant}
-        values = {name: place(self.recipe.mesh, found[0]) for name, found in members.values.items()}
-        for first in range(0, count, step):
+        count, parts = len(self.recipe.data.images), []
+        for first in range(0, count, self.recipe.clock.batch_size):
             between(first)
-            part = self.remember(self.recipe.data, carried, place(self.recipe.mesh, np.int32(first)), values)
+            part = self.remembered_batch(state, members, first)
             parts.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:, : count - first], part))  # noqa: B023
         return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *parts)
+
+    def remembered_batch(self, state: TrainState, members: Members, first: int) -> PyTree:
+        """What ``remembered`` gives for the batch of examples from ``first`` on, on the devices."""
+        carried = {name: state.carried[name] for name in self.constant}
+        values = {name: found[0] for name, found in members.values.items()}
+        return self.remember(self.recipe.data, carried, *place(self.recipe.mesh, (np.int32(first), values)))
 
     def data_with(self, remembered: PyTree) -> TrainData:
         """The training set with what ``remembered`` gave, placed where a chunk takes it."""
@@ -245,7 +249,8 @@ def _remembering(
         name = "member" if _spread(recipe, shape) == "seeds" else None
         return map_axis(recipe.remember, (None, 0, None, None), 0, shape[0], name)(data, carried, first, values)
 
-    carried = {name: _enlarged(alone, shape, constant).carried[name] for name in constant}
+    enlarged = _enlarged(alone, shape, constant).carried
+    carried = {name: enlarged[name] for name in constant}
     batch = jax.eval_shape(remember, recipe.data, carried, jnp.int32(0), _of_one(members)[1])
     count, sharding = len(recipe.data.images), _of_seeds(recipe, shape)
     remembered = jax.tree.map(
