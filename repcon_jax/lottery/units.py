@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
 from repcon_jax.landscape.alignment import PermutationSpec
 from repcon_jax.landscape.alignment.spec import Axis, as_blocks, split_shape
+from repcon_jax.models.layers import gelu
 from repcon_jax.models.normalisation import EPSILON
 
 Leaves = dict[str, np.ndarray]
@@ -152,5 +153,5 @@ def _activation(group: str, encoder_name: str) -> Callable[[Values], Values]:
     if group == "head/bottleneck/linear":
         return lambda values: values
     if group.startswith("head/") or encoder_name == "mlp":
-        return lambda values: np.asarray(jax.nn.gelu(values, approximate=False))
+        return lambda values: np.asarray(gelu(jnp.asarray(values)))
     return lambda values: np.maximum(values, 0)

@@ -5,6 +5,7 @@ As matrix products, or written as XLA likes them best, they are not. On a GPU or
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -87,7 +88,7 @@ def cpu_convolution(
         return winograd_convolution(lhs, rhs, pads, precision)
     images = jnp.pad(lhs, ((0, 0), *pads, (0, 0))) if any(map(any, pads)) else lhs
     if patches:
-        return jnp.tensordot(_patches(images, window), rhs, 3, precision=precision)
+        return _embed_patches(_patches(images, window), rhs, precision)
     columns = jnp.concatenate(_shifted_slices(images, window, strides), axis=-1)
     return jnp.matmul(columns, rhs.reshape(-1, rhs.shape[-1]), precision=precision)
 
@@ -128,6 +129,14 @@ def linear_map(inputs: Float[Array, "*batch size"], kernel: Float[Array, "size f
     if inputs.ndim == 3 and inputs.dtype == jnp.float32 and _direct_is_fast():
         return direct_convolution(inputs[:, None], kernel[None, None], (1, 1), ((0, 0), (0, 0)), precision)[:, 0]
     return jnp.matmul(inputs, kernel, precision=precision)
+
+
+def _embed_patches(patches: Float[Array, "batch rows columns p q channels"], kernel: Kernel, precision: Any) -> Maps:
+    batch, rows, columns, *window = patches.shape
+    if math.prod(window[:2]) == 1:
+        return jnp.tensordot(patches, kernel, 3, precision=precision)
+    tokens = patches.reshape(batch, rows * columns, -1)
+    return linear_map(tokens, kernel.reshape(tokens.shape[-1], -1), precision).reshape(batch, rows, columns, -1)
 
 
 def max_pool(images: Images, window: int = 2, stride: int = 2, padding: int = 0) -> Maps:

@@ -4,9 +4,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from repcon_jax.models import create_encoder, create_head
-from repcon_jax.models.layers import kaiming_normal, l2_normalise, scale_width, truncated_normal, uniform_fan_in
+from repcon_jax.models.layers import (
+    gelu,
+    kaiming_normal,
+    l2_normalise,
+    materialised,
+    scale_width,
+    truncated_normal,
+    uniform_fan_in,
+)
 
 KEY = jax.random.key(5)
 
@@ -32,6 +41,29 @@ def test_uniform_fan_in_is_pytorchs_default():
     values = uniform_fan_in(25)(KEY, (200, 100))
     _assert_moments(values, (1 / 5) ** 2 / 3, kurtosis=9 / 5)
     assert 0.199 < np.abs(values).max() <= 0.2
+
+
+def test_gelu_is_x_times_the_normal_distribution_function_and_so_is_its_derivative():
+    x = np.linspace(-9, 9, 1001, dtype=np.float32)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(gelu(jnp.asarray(x)), wide * norm.cdf(wide), rtol=1e-6, atol=2e-6)
+    slopes = jax.vmap(jax.grad(gelu))(x)
+    np.testing.assert_allclose(slopes, norm.cdf(wide) + wide * norm.pdf(wide), rtol=1e-6, atol=1e-6)
+
+
+def test_gelu_of_bfloat16_is_computed_in_float32():
+    x = jnp.linspace(-4, 4, 101, dtype=jnp.bfloat16)
+    assert gelu(x).dtype == jnp.bfloat16
+    np.testing.assert_array_equal(gelu(x), gelu(x.astype(jnp.float32)).astype(jnp.bfloat16))
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_what_is_materialised_keeps_its_values_and_derivatives_of_both_modes(platform, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    x, power = jnp.arange(1.0, 4.0), jax.vmap(lambda v: materialised(v) ** 3)
+    np.testing.assert_array_equal(power(x), x**3)
+    curvature = jax.jvp(jax.grad(lambda v: power(v).sum()), (x,), (jnp.ones(3),))[1]
+    np.testing.assert_allclose(curvature, 6 * x, rtol=1e-6)
 
 
 def _draw(model, inputs, *path):

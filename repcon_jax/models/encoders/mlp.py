@@ -1,12 +1,11 @@
 """A multilayer perceptron on flattened images."""
 
-import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.models.convolution import Images
-from repcon_jax.models.layers import ComputeType, Linear
+from repcon_jax.models.layers import ComputeType, Linear, gelu
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, Normalise, check_batch_norm_parts
 from repcon_jax.models.registries import ENCODERS
@@ -26,7 +25,7 @@ class Mlp(nn.Module):
         for i, width in enumerate(self.widths, 1):
             x = Linear(width, dtype=self.dtype, name=f"linear{i}")(x)
             x = Normalise(self.normalisation, self.dtype, self.batch_norm_parts, name=f"norm{i}")(x, train)
-            x = features[f"layer{i}"] = jax.nn.gelu(x, approximate=False)
+            x = features[f"layer{i}"] = gelu(x)
         return x, features | {"embedding": x}
 
 

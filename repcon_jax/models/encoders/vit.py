@@ -15,7 +15,16 @@ from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.models.convolution import ConvolutionName, Images
-from repcon_jax.models.layers import ComputeType, Linear, conv, rematerialised, truncated_normal, uniform_fan_in
+from repcon_jax.models.layers import (
+    ComputeType,
+    Linear,
+    conv,
+    gelu,
+    materialised,
+    rematerialised,
+    truncated_normal,
+    uniform_fan_in,
+)
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.registries import ENCODERS
 
@@ -47,10 +56,10 @@ class TransformerBlock(nn.Module):
     def __call__(self, tokens: Tokens) -> Tokens:
         size = tokens.shape[-1]
         normalised = nn.LayerNorm(dtype=self.dtype, use_fast_variance=False, name="norm1")(tokens)
-        tokens += SelfAttention(self.num_heads, self.dtype, name="attention")(normalised)
+        tokens = materialised(tokens + SelfAttention(self.num_heads, self.dtype, name="attention")(normalised))
         normalised = nn.LayerNorm(dtype=self.dtype, use_fast_variance=False, name="norm2")(tokens)
         hidden = Linear(4 * size, "normal", dtype=self.dtype, name="hidden")(normalised)
-        return tokens + Linear(size, "normal", dtype=self.dtype, name="output")(jax.nn.gelu(hidden, approximate=False))
+        return materialised(tokens + Linear(size, "normal", dtype=self.dtype, name="output")(gelu(hidden)))
 
 
 class VisionTransformer(nn.Module):

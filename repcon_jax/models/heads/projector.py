@@ -3,12 +3,11 @@
 Source: arXiv 2302.12091, Section 3 and Appendix B; Caron et al., arXiv 2104.14294.
 """
 
-import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.layers import ComputeType, Linear, l2_normalise
+from repcon_jax.models.layers import ComputeType, Linear, gelu, l2_normalise
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.registries import HEADS
 
@@ -48,7 +47,7 @@ class Projector(nn.Module):
         x, features = embedding, {}
         for i, size in enumerate(self.hidden_sizes, 1):
             x = Linear(size, "normal", dtype=self.dtype, name=f"hidden{i}")(x)
-            x = features[f"hidden{i}"] = jax.nn.gelu(x, approximate=False)
+            x = features[f"hidden{i}"] = gelu(x)
         bottleneck = self.bottleneck(x.astype("float32"))
         logits = self.output(bottleneck)
         return logits, features | {"bottleneck": bottleneck, "logits": logits}
