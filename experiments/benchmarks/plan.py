@@ -10,7 +10,8 @@ class Case:
     Args:
         encoder: registered name.
         batch_size: images per step of a member.
-        members: sizes of our populations; 1 comes first and is what PyTorch is compared with.
+        members: sizes of our populations; 1 comes first and is what PyTorch is compared with. None where only our step
+            that does PyTorch's work is measured.
         dtype: of the computation.
         rivals: PyTorch's modes, ``eager`` and ``compile``.
         starts: whether first steps are timed, cold and cached; all competitors then start one after another.
@@ -78,9 +79,9 @@ CPU = Plan(
         Case("mlp", 128, (1, 4), rivals=("eager",)),
         Case("vit_tiny", 128, rivals=("eager",)),
         Case("vgg11", 128, starts=True),
-        Case("vgg11", 256),
+        Case("vgg11", 256, ()),
         Case("resnet18", 128),
-        Case("resnet18", 256),
+        Case("resnet18", 256, ()),
     ),
     agreement=("mlp", "vgg11", "resnet18", "vit_tiny"),
     scaling=Case("mlp", 64),
