@@ -11,11 +11,12 @@ import optax
 from jax.sharding import Mesh
 
 from repcon_jax.config import ExperimentConfig
-from repcon_jax.data import DataConfig, Dataset, Splits, build_views, prepare_splits
+from repcon_jax.data import Dataset, Splits, build_views, prepare_splits
 from repcon_jax.errors import ConfigError, DataError
 from repcon_jax.members import Group, points_of, resolve_axes, seeds_of, with_values
 from repcon_jax.models import Model, attach_head, check_input, create_encoder, create_head
 from repcon_jax.objectives import OBJECTIVES, Context
+from repcon_jax.probe_data import splits_to_probe
 from repcon_jax.training.checkpoints import load_params
 from repcon_jax.training.durations import Clock, clock
 from repcon_jax.training.evaluation import evaluate_dataset
@@ -133,7 +134,7 @@ def build_problem(config: ExperimentConfig) -> Problem:
         UserError: the config does not fit the data, the encoder or itself.
     """
     splits = prepare_splits(config.data)
-    probe_splits = _probe_splits(config, splits)
+    probe_splits = splits_to_probe(config, splits)
     encoder, head, model = create_model(config, splits)
     image_shape = splits.train.images.shape[1:]
     views = build_views(
@@ -319,48 +320,3 @@ def _labelled(config: ExperimentConfig, splits: Splits) -> Dataset:
             "has none; choose labelled data or objective 'distillation'."
         )
     return train
-
-
-def _probe_splits(config: ExperimentConfig, splits: Splits) -> Splits | None:
-    """What is probed on: the training data's own splits, or those of another data set at the same size."""
-    if not config.probe.probes:
-        return None
-    if config.probe.data is not None:
-        height, _, channels = splits.train.images.shape[1:]
-        other = DataConfig(
-            name=config.probe.data,
-            data_dir=config.data.data_dir,
-            cache_dir=config.data.cache_dir,
-            image_size=height,
-            resize_mode=config.data.resize_mode,
-            rgb=channels == 3,
-            holdout=config.data.holdout,
-        )
-        splits = prepare_splits(other)
-        if splits.train.images.shape[3] != channels:
-            raise ConfigError(
-                f"probe.data is {config.probe.data!r} with {splits.train.images.shape[3]} channels but the encoder is "
-                f"trained on {channels}; set --config.data.rgb=True or choose another probe.data."
-            )
-    if splits.train.labels is None or splits.test is None:
-        raise ConfigError(
-            f"probe.data is {config.probe.data!r} and data set {splits.train.name!r} has no labelled test split to "
-            "probe on; name a labelled data set in --config.probe.data or set --config.probe.probes='()'."
-        )
-    if config.probe.during == "validation" and splits.validation is None:
-        raise ConfigError(
-            "data.holdout is 0, which leaves no validation part, but probe.during is 'validation'; "
-            "set --config.data.holdout=0.1 or --config.probe.during=none."
-        )
-    _check_probe_size(config, splits)
-    return splits
-
-
-def _check_probe_size(config: ExperimentConfig, splits: Splits) -> None:
-    part = splits.fit if config.probe.during == "validation" else splits.train
-    size = min(len(part), config.probe.train_size or len(part))
-    if size < config.probe.examples_needed():
-        raise ConfigError(
-            f"probe.probes is {config.probe.probes}, which needs {config.probe.examples_needed()} training examples, "
-            f"but there are {size}; give more data, a larger probe.train_size or fewer neighbours."
-        )
