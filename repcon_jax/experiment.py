@@ -93,6 +93,11 @@ def _train_groups(
         return
     groups, program = plan(problem, workdir, say)
     prober = Prober(problem)
+
+    def say_above(line: str) -> None:
+        with tqdm.external_write_mode():  # else it would stand at the end of the progress bar
+            say(line)
+
     for number, group in enumerate(groups, 1):
         names = cells_of(problem, group).values()
         if from_main(all(read_result(workdir, name) for name in names) if is_main() else None):
@@ -100,7 +105,7 @@ def _train_groups(
         title = str(next(iter(names))) if len(names) == 1 else f"{len(names)} members"
         title += f" ({number}/{len(groups)})" if len(groups) > 1 else ""
         with _progress(problem.clock.total_steps, title) as show:
-            GroupRun(problem, program, group, workdir, prober, show, stop_requested, say).run()
+            GroupRun(problem, program, group, workdir, prober, show, stop_requested, say_above).run()
 
 
 @contextlib.contextmanager

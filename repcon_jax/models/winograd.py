@@ -123,15 +123,16 @@ def _cut(
     images: Images, pads: Pads, tile: int, down: int, across: int
 ) -> Float[Array, "pixels batch down across channels"]:
     # A tile is a square of m x m pixels and two more rows and columns from its neighbours. Cut so, the derivative is
-    # two short sums; strided slices would give one padded copy of the images per pixel of a tile.
+    # two short sums; strided slices would give one padded copy of the images per pixel of a tile. The transpose comes
+    # first because the overlapping tiles are up to four times as large, and what follows moves them in long runs.
     batch, height, width, channels = images.shape
     (top, _), (left, _) = pads
     bottom, right = tile * (down + 1) - height - top, tile * (across + 1) - width - left
     images = jnp.pad(images, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    x = images.reshape(batch, down + 1, tile, across + 1, tile, channels)
-    x = jnp.concatenate([x[:, :-1], x[:, 1:, :2]], axis=2)
-    x = jnp.concatenate([x[:, :, :, :-1], x[:, :, :, 1:, :2]], axis=4)
-    return x.transpose(2, 4, 0, 1, 3, 5).reshape((tile + 2) ** 2, batch, down, across, channels)
+    x = images.reshape(batch, down + 1, tile, across + 1, tile, channels).transpose(2, 4, 0, 1, 3, 5)
+    x = jnp.concatenate([x[:, :, :, :-1], x[:2, :, :, 1:]], axis=0)
+    x = jnp.concatenate([x[:, :, :, :, :-1], x[:, :2, :, :, 1:]], axis=1)
+    return x.reshape((tile + 2) ** 2, batch, down, across, channels)
 
 
 def _in_blocks(function: Callable[[Array], Array], images: Images, size: int) -> Maps:
