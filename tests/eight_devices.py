@@ -7,7 +7,7 @@ import dataclasses
 import json
 import pathlib
 import tempfile
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -106,11 +106,10 @@ def main() -> dict[str, float]:
         ),
         "three points over 2 x 4": ("mlp", ("--config.population.locality=[0.2,0.6,1.0]",), MeshConfig(member=2)),
     }
+    alone = cache(lambda encoder, extra: trained(config_of(encoder, *extra), one)[0])
     for name, (encoder, extra, mesh) in cases.items():
-        config = config_of(encoder, *extra)
-        alone, _, _ = trained(config, one)
-        many, program, state = trained(config, mesh)
-        found[name] = difference(alone, many)
+        many, program, state = trained(config_of(encoder, *extra), mesh)
+        found[name] = difference(alone(encoder, extra), many)
         if name == "everything sharded":
             kernel = state.params["head"]["hidden1"]["kernel"]
             found["fraction of a sharded kernel on one device"] = kernel.addressable_shards[0].data.size / kernel.size
