@@ -23,6 +23,7 @@ Method = Literal["direct", "im2col", "winograd"]
 Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "batch rows columns features"]
 Kernel = Float[Array, "kernel_height kernel_width channels features"]
+Patches = Float[Array, "batch rows columns p q channels"]
 Padding = str | Sequence[tuple[int, int]]
 
 # Winograd's transforms cost as much for one channel on the other side as for hundreds. These are the fewest channels
@@ -40,7 +41,7 @@ def choose_convolution(name: ConvolutionName) -> Callable[..., Array]:
             one matrix product with the concatenated shifted images; ``winograd`` for 2.25 to 4 times fewer products
             where the kernel is 3x3 and the stride 1, and im2col elsewhere; ``auto`` for one of the last three, by shape
             and type, on CPU and xla on other platforms. Patches that do not overlap (stride = window) and 1x1 kernels
-            are a plain product in all of the last three.
+            are one product in all of the last three, see ``linear_map``.
 
     Rates by shape: experiments/benchmarks/convolution.py. On CPU ``auto`` is direct only where XLA was told to compute
     convolutions itself, see ``repcon_jax.cpu_compiler``. On several CPU devices it is im2col: the others go through
@@ -88,7 +89,7 @@ def cpu_convolution(
         return winograd_convolution(lhs, rhs, pads, precision)
     images = jnp.pad(lhs, ((0, 0), *pads, (0, 0))) if any(map(any, pads)) else lhs
     if patches:
-        return _embed_patches(_patches(images, window), rhs, precision)
+        return _product_of_patches(_patches(images, window), rhs, precision)
     columns = jnp.concatenate(_shifted_slices(images, window, strides), axis=-1)
     return jnp.matmul(columns, rhs.reshape(-1, rhs.shape[-1]), precision=precision)
 
@@ -131,11 +132,9 @@ def linear_map(inputs: Float[Array, "*batch size"], kernel: Float[Array, "size f
     return jnp.matmul(inputs, kernel, precision=precision)
 
 
-def _embed_patches(patches: Float[Array, "batch rows columns p q channels"], kernel: Kernel, precision: Any) -> Maps:
-    batch, rows, columns, *window = patches.shape
-    if math.prod(window[:2]) == 1:
-        return jnp.tensordot(patches, kernel, 3, precision=precision)
-    tokens = patches.reshape(batch, rows * columns, -1)
+def _product_of_patches(patches: Patches, kernel: Kernel, precision: Any) -> Maps:
+    batch, rows, columns, *patch = patches.shape
+    tokens = patches.reshape(batch, rows * columns, math.prod(patch))
     return linear_map(tokens, kernel.reshape(tokens.shape[-1], -1), precision).reshape(batch, rows, columns, -1)
 
 
@@ -179,7 +178,7 @@ def _output_size(size: int, window: int, stride: int) -> int:
     return (size - window) // stride + 1
 
 
-def _patches(images: Images, window: Sequence[int]) -> Float[Array, "batch rows columns p q channels"]:
+def _patches(images: Images, window: Sequence[int]) -> Patches:
     (batch, height, width, channels), (p, q) = images.shape, window
     rows, columns = height // p, width // q
     images = images[:, : rows * p, : columns * q]

@@ -73,7 +73,7 @@ def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Exact GELU, ``x (1 + erf(x / sqrt(2))) / 2``, computed in float32 and given in the type of x.
 
     JAX writes it with ``erfc``, which XLA computes twice and chooses from; with ``erf``, as PyTorch writes it, a call
-    takes a quarter of the time on a CPU, and the error is at most 2e-7 |x|.
+    takes a quarter to a half of the time on a CPU, and the error is at most 2e-7 |x|.
 
     Source: Hendrycks and Gimpel, arXiv 1606.08415, section 2.
     """

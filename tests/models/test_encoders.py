@@ -218,7 +218,9 @@ def test_vit_block_equals_its_formula(vit):
     ],
     ids=["vgg", "convnet", "vit", "resnet"],
 )
-def test_rematerialisation_saves_memory_and_changes_nothing_else(build):
+def test_rematerialisation_saves_memory_and_changes_nothing_else(build, monkeypatch):
+    # A transformer has barriers of its own on a CPU.
+    monkeypatch.setattr("repcon_jax.models.encoders.vit.materialised", lambda x: x)
     images = jnp.asarray(np.random.default_rng(0).normal(size=(16, 16, 16, 3)), jnp.float32)
     draw, variables, found = np.random.default_rng(1), None, []
     for rematerialise in (False, True):
@@ -233,12 +235,11 @@ def test_rematerialisation_saves_memory_and_changes_nothing_else(build):
             return jnp.sum(embedding**2), state
 
         program = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(*variables)
+        assert ("optimization_barrier" in program.as_text()) == rematerialise
         with optimised():
             gradient = program.compile()
-        barriers = program.as_text().count("optimization_barrier")
-        found.append((gradient(*variables), gradient.memory_analysis().temp_size_in_bytes, barriers))
-    (plain, more, before), (again, less, after) = found
-    assert after > before
+        found.append((gradient(*variables), gradient.memory_analysis().temp_size_in_bytes))
+    (plain, more), (again, less) = found
     # Some gradients are zero but for rounding, such as those of biases before batch norm.
     scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(plain[1]))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * scale), again, plain)
