@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,11 @@ from jax.sharding import Mesh
 
 from repcon_jax.config import ExperimentConfig
 from repcon_jax.data import Dataset, Splits, build_views, prepare_splits
+from repcon_jax.data.views import Views
 from repcon_jax.errors import ConfigError, DataError
 from repcon_jax.members import Group, points_of, resolve_axes, seeds_of, with_values
-from repcon_jax.models import Model, attach_head, check_input, create_encoder, create_head
+from repcon_jax.models import Model
+from repcon_jax.networks import check_outputs, check_shapes, create_model
 from repcon_jax.objectives import OBJECTIVES, Context
 from repcon_jax.probe_data import splits_to_probe
 from repcon_jax.training.checkpoints import load_params
@@ -23,11 +25,10 @@ from repcon_jax.training.evaluation import evaluate_dataset
 from repcon_jax.training.loop import TrainData
 from repcon_jax.training.mesh import build_mesh, is_sequential, place, placements
 from repcon_jax.training.optimisers import build_optimiser
-from repcon_jax.training.population import Members, Population, Recipe, Values, compile_population
+from repcon_jax.training.population import Members, Method, Population, Recipe, Values, compile_population
 from repcon_jax.training.schedules import Alternatives
 from repcon_jax.training.step import Objective, TrainState
-from repcon_jax.trees import signature
-from repcon_jax.typing import Key, Metrics, PyTree
+from repcon_jax.typing import Metrics, Params, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,50 +137,21 @@ def build_problem(config: ExperimentConfig) -> Problem:
     splits = prepare_splits(config.data)
     probe_splits = splits_to_probe(config, splits)
     encoder, head, model = create_model(config, splits)
-    image_shape = splits.train.images.shape[1:]
-    views = build_views(
-        config.data.global_augment, config.data.num_global, config.data.local_augment, config.data.num_local
-    )
-    view_shapes = jax.eval_shape(
-        views, jax.random.key(0), jax.ShapeDtypeStruct((config.batch_size, *image_shape), jnp.float32)
-    )
-    shapes = [v.shape[2:] for v in view_shapes if v.shape[0]] + [image_shape]
-    if probe_splits is not None:
-        shapes.append(probe_splits.train.images.shape[1:])
-    check_shapes(encoder, shapes, config.encoder.name)
+    views, view_shape = _views(config, encoder, splits, probe_splits)
     load = functools.cache(load_params)  # the start is traced more than once
-
-    axes = resolve_axes(config)
-
-    def build(time: Clock, config: ExperimentConfig = config) -> Objective:
-        num_views = (config.data.num_global, config.data.num_local)
-        context = Context(model, encoder, head, time, num_views, load)
-        return OBJECTIVES.build(config.objective.name, context, **config.objective.options)
-
-    train, time = splits.train, _clock(config, len(splits.train))
-    objective = build(time)
-    if objective.uses_labels:
-        train = _labelled(config, splits)
-        time = _clock(config, len(train))
-        objective = build(time)
+    context = Context(
+        model, encoder, head, _clock(config, len(splits.train)), (config.data.num_global, config.data.num_local), load
+    )
+    train, context, objective = _examples(config, splits, context)
     mesh = build_mesh(config.mesh, len(seeds_of(config)), len(points_of(config)), config.batch_size)
     _check_accumulation(config, mesh)
-    example = jax.ShapeDtypeStruct((1, *view_shapes[0].shape[2:]), jnp.float32)
+    example = jax.ShapeDtypeStruct((1, *view_shape), jnp.float32)
     if objective.uses_labels:
-        _check_outputs(config, model, example, splits.train.num_classes)
+        check_outputs(config, model, example, splits.train.num_classes)
     params = jax.eval_shape(objective.start, jax.random.key(0), example)[0]
-    for point in points_of(config):  # what is wrong with a single value is said before it is one of many
-        member = with_values(config, {axes[axis]: value for axis, value in point.items()})
-        build(time, member)
-        build_optimiser(member.optimiser, time, params)
-    texts = {path: _texts(config, axis) for axis, path in axes.items()}
-
-    def method(values: Values) -> tuple[Objective, optax.GradientTransformation]:
-        found = {path: jnp.asarray(values[path]) for path in axes.values()}
-        scalars = {path: Alternatives(texts[path], v) if texts[path] else v for path, v in found.items()}
-        member = with_values(config, scalars)
-        return build(time, member), build_optimiser(member.optimiser, time, params)
-
+    method = _Method(config, context, resolve_axes(config), params)
+    method.check()
+    placements(params, mesh, config.mesh.rules)  # so that a wrong rule is found before anything is compiled
     data = TrainData(
         images=place(mesh, train.images),
         labels=place(mesh, train.labels) if objective.uses_labels else None,
@@ -192,18 +164,80 @@ def build_problem(config: ExperimentConfig) -> Problem:
     recipe = Recipe(
         method,
         data,
-        time,
+        context.clock,
         example.shape,
         config.accumulation,
         mesh,
         config.mesh.rules,
         sequential=is_sequential(config.mesh, mesh),
-        remembers=_remembers(config, objective, time),
+        remembers=_remembers(config, objective, context.clock),
     )
-    placements(params, mesh, config.mesh.rules)  # so that a wrong rule is found before anything is compiled
-    problem = Problem(config, encoder, model, objective, recipe, probe_splits, _placed_test(splits.test, mesh), axes)
+    test = _placed_test(splits.test, mesh)
+    problem = Problem(config, encoder, model, objective, recipe, probe_splits, test, method.axes)
     problem.check_durations()
     return problem
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Method:
+    """Objective and optimiser of a member, as a function of its values.
+
+    Args:
+        config: of the run.
+        context: what it offers to the objective.
+        axes: see ``Problem``.
+        params: shapes of the parameters.
+    """
+
+    config: ExperimentConfig
+    context: Context
+    axes: dict[str, str]
+    params: Params
+
+    def __call__(self, values: Values) -> tuple[Objective, optax.GradientTransformation]:
+        scalars = {}
+        for axis, path in self.axes.items():
+            value, texts = jnp.asarray(values[path]), _texts(self.config, axis)
+            scalars[path] = Alternatives(texts, value) if texts else value
+        return self._of(scalars)
+
+    def check(self) -> None:
+        """Raises ConfigError where a value of a member is wrong, which is clearer said of that one than of many."""
+        for point in points_of(self.config):
+            self._of({self.axes[axis]: value for axis, value in point.items()})
+
+    def _of(self, scalars: dict[str, Any]) -> tuple[Objective, optax.GradientTransformation]:
+        member = with_values(self.config, scalars)
+        return _objective(member, self.context), build_optimiser(member.optimiser, self.context.clock, self.params)
+
+
+def _objective(config: ExperimentConfig, context: Context) -> Objective:
+    return OBJECTIVES.build(config.objective.name, context, **config.objective.options)
+
+
+def _views(
+    config: ExperimentConfig, encoder: Model, splits: Splits, probe_splits: Splits | None
+) -> tuple[Views, tuple[int, ...]]:
+    """The function from images to views, and (height, width, channels) of a view, which the encoder takes."""
+    data, image_shape = config.data, splits.train.images.shape[1:]
+    views = build_views(data.global_augment, data.num_global, data.local_augment, data.num_local)
+    images = jax.ShapeDtypeStruct((config.batch_size, *image_shape), jnp.float32)
+    view_shapes = jax.eval_shape(views, jax.random.key(0), images)
+    shapes = [v.shape[2:] for v in view_shapes if v.shape[0]] + [image_shape]
+    if probe_splits is not None:
+        shapes.append(probe_splits.train.images.shape[1:])
+    check_shapes(encoder, shapes, config.encoder.name)
+    return views, view_shapes[0].shape[2:]
+
+
+def _examples(config: ExperimentConfig, splits: Splits, context: Context) -> tuple[Dataset, Context, Objective]:
+    """What is trained on, and the objective, which says whether that needs labels, with the clock of so many."""
+    objective = _objective(config, context)
+    if not objective.uses_labels:
+        return splits.train, context, objective
+    train = _labelled(config, splits)
+    context = dataclasses.replace(context, clock=_clock(config, len(train)))
+    return train, context, _objective(config, context)
 
 
 def _remembers(config: ExperimentConfig, objective: Objective, time: Clock) -> bool:
@@ -211,25 +245,11 @@ def _remembers(config: ExperimentConfig, objective: Objective, time: Clock) -> b
     return objective.remember is not None and config.data.has_fixed_views and more_than_once
 
 
-def create_model(config: ExperimentConfig, splits: Splits) -> tuple[Model, Model, Model]:
-    """The encoder of a run, its head, and the encoder with its head.
-
-    Args:
-        config: of the run.
-        splits: its data, whose classes a head may count.
-    Raises:
-        UserError: the head needs classes that the data lacks.
-    """
-    encoder = create_encoder(config.encoder.name, **config.encoder.options)
-    head = _head(config, splits)
-    return encoder, head, attach_head(encoder, head)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Evaluate:
     """The objective's metrics as a function of a member's values; a dataclass because equal ones compile once."""
 
-    method: Callable[[Values], tuple[Objective, optax.GradientTransformation]]
+    method: Method
 
     def __call__(self, arguments: PyTree, images: jax.Array, labels: jax.Array) -> Metrics:
         values, *state = arguments
@@ -258,56 +278,8 @@ def _check_accumulation(config: ExperimentConfig, mesh: Mesh) -> None:
         )
 
 
-def check_shapes(encoder: Model, shapes: list[tuple[int, ...]], name: str) -> None:
-    """Checks that an encoder takes images of every shape, with the parameters of the first.
-
-    Args:
-        encoder: the model.
-        shapes: (height, width, channels) of the views, the images and the images that are probed.
-        name: the encoder's registered name, for the message.
-    Raises:
-        ConfigError: a shape does not fit the encoder, or not the parameters for the first shape.
-    """
-    first, *others = dict.fromkeys(shapes)  # tracing a deep network takes seconds: each shape once
-    check_input(encoder, first, name)
-    for shape in others:
-        check_input(encoder, shape, name)
-        images = [jax.ShapeDtypeStruct((1, *s), jnp.float32) for s in (first, shape)]
-        variables = [signature(jax.eval_shape(encoder.init, jax.random.key(0), i)) for i in images]
-        if variables[0] != variables[1]:
-            raise ConfigError(
-                f"encoder {name!r} has other parameters for images of {shape} than for views of {first}; let "
-                "data.global_augment, data.local_augment and data.image_size give one size, or take an encoder that "
-                "pools globally, such as a resnet."
-            )
-
-
 def _clock(config: ExperimentConfig, num_examples: int) -> Clock:
     return clock(num_examples, config.batch_size, config.duration, drop_last=config.drop_last)
-
-
-def _head(config: ExperimentConfig, splits: Splits) -> Model:
-    options = dict(config.head.options)
-    if "num_classes" in options and options["num_classes"] is None:
-        if not splits.train.num_classes:
-            raise DataError(
-                f"head.num_classes is None and data set {config.data.name!r} has no labels to count; "
-                "give --config.head.num_classes or labelled data."
-            )
-        options["num_classes"] = splits.train.num_classes
-    return create_head(config.head.name, **options)
-
-
-def _check_outputs(config: ExperimentConfig, model: Model, example: jax.ShapeDtypeStruct, num_classes: int) -> None:
-    def outputs(key: Key, images: jax.Array) -> jax.Array:
-        return model.apply(*model.init(key, images), images)[0].logits
-
-    found = jax.eval_shape(outputs, jax.random.key(0), example).shape[-1]
-    if found < num_classes:
-        raise ConfigError(
-            f"head {config.head.name!r} gives {found} logits but the data has {num_classes} classes; "
-            f"set --config.head.num_classes={num_classes}."
-        )
 
 
 def _labelled(config: ExperimentConfig, splits: Splits) -> Dataset:

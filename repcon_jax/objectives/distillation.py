@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from repcon_jax.models import Model
 from repcon_jax.objectives import OBJECTIVES, Context
 from repcon_jax.objectives.starting import from_checkpoint
 from repcon_jax.random import stream
+from repcon_jax.training.durations import Clock
 from repcon_jax.training.schedules import Schedule, ScheduleValue, parse_schedule
 from repcon_jax.training.step import Batch, Objective
 from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree, Scalar
@@ -88,14 +89,11 @@ def distillation(
     _require_path("start", start, "checkpoint", checkpoint)
     _require_path("teacher_start", teacher_start, "teacher_checkpoint", teacher_checkpoint)
     clock = context.clock
-    period = (
-        clock.steps_per_epoch
-        if teacher_update == "previous_epoch"
-        else clock.steps(restart_every, "objective.restart_every")
-    )
-    if period < 1:
-        raise ConfigError(f"objective.restart_every is {restart_every!r}, which is no step at all; lengthen it.")
     moves = teacher_update != "frozen" or teacher_batch_norm != "evaluation"
+
+    def schedule(option: str, value: ScheduleValue, **bounds: Any) -> Schedule:
+        return parse_schedule(value, clock, f"objective.{option}", 0, **bounds)
+
     method = _Distillation(
         model=context.model,
         encoder=context.encoder,
@@ -103,19 +101,16 @@ def distillation(
         pairs=tuple(view_pairs(pairing, context.num_views[0], sum(context.num_views))),
         distance=_LOSSES[loss],
         temperatures=(
-            parse_schedule(teacher_temperature, clock, "objective.teacher_temperature", 0, open_low=True),
-            parse_schedule(student_temperature, clock, "objective.student_temperature", 0, open_low=True),
+            schedule("teacher_temperature", teacher_temperature, open_low=True),
+            schedule("student_temperature", student_temperature, open_low=True),
         ),
-        centring=None
-        if centre_momentum is None
-        else parse_schedule(centre_momentum, clock, "objective.centre_momentum", 0, 1),
+        centring=None if centre_momentum is None else schedule("centre_momentum", centre_momentum, high=1),
         teacher_batch_norm=teacher_batch_norm,
         teacher_update=teacher_update,
-        momentum=parse_schedule(teacher_momentum, clock, "objective.teacher_momentum", 0, 1),
-        period=period,
+        momentum=schedule("teacher_momentum", teacher_momentum, high=1),
+        period=_period(clock, teacher_update, restart_every),
         last_step=clock.total_steps - 1,
     )
-
     initial = _Start(
         context=context,
         start=start,
@@ -136,6 +131,16 @@ def distillation(
         constant=() if moves else ("teacher",),
         remember=None if moves or not remember_teacher else method.remember,
     )
+
+
+def _period(clock: Clock, teacher_update: str, restart_every: str) -> int:
+    """Steps between two replacements of the teacher, where it is replaced."""
+    if teacher_update == "previous_epoch":
+        return clock.steps_per_epoch
+    period = clock.steps(restart_every, "objective.restart_every")
+    if period < 1:
+        raise ConfigError(f"objective.restart_every is {restart_every!r}, which is no step at all; lengthen it.")
+    return period
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,8 +24,8 @@ from repcon_jax.landscape.evaluation import (
     check_needs,
 )
 from repcon_jax.models import Model
+from repcon_jax.networks import create_model
 from repcon_jax.planning import memory_limit
-from repcon_jax.problem import create_model
 from repcon_jax.random import stream
 from repcon_jax.stopping import Stopped
 from repcon_jax.tasks.landscape.base import Analysis
