@@ -10,7 +10,6 @@ cases is written as a convolution of images [n, h, w, c] with a kernel [a, b, c,
 CPU backend leaves others as they are and computes them hundreds of times slower.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -29,8 +28,6 @@ Pads = tuple[Pair, Pair]
 Part = Literal["maps", "images", "kernel"]
 
 _convolve = partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-# Images per block of the kernel's derivative.
-_BLOCK = 16
 
 
 def direct_convolution(images: Images, kernel: Kernel, strides: Pair, pads: Pads, precision: Any = None) -> Maps:
@@ -69,12 +66,9 @@ def _part(
     axes = zip(image, window, strides, pads, right.shape[1:3], strict=True)
     around = [_pads_of_kernel(*axis) for axis in axes]
     wide = jnp.promote_types(left.dtype, jnp.float32)
-
-    def of_block(images: Array, maps: Maps) -> Float[Array, "channels kernel_height kernel_width features"]:
-        given = {"rhs_dilation": strides, "precision": precision, "preferred_element_type": wide}
-        return _convolve(images, maps.transpose(1, 2, 0, 3), (1, 1), around, **given)
-
-    return _sum_over_blocks(of_block, left, right).transpose(1, 2, 0, 3).astype(left.dtype)
+    given = {"rhs_dilation": strides, "precision": precision, "preferred_element_type": wide}
+    turned = left.transpose(3, 1, 2, 0), right.transpose(1, 2, 0, 3)
+    return _convolve(*turned, (1, 1), around, **given).transpose(1, 2, 0, 3).astype(left.dtype)
 
 
 def _spread(maps: Maps, kernel: Kernel, image: Pair, strides: Pair, pads: Pads, precision: Any) -> Images:
@@ -90,27 +84,6 @@ def _spread(maps: Maps, kernel: Kernel, image: Pair, strides: Pair, pads: Pads, 
         return lax.pad(products[:, :, :, row, column], zero, ((0, 0, 0), *axes, (0, 0, 0)))
 
     return sum(placed(row, column) for row in range(kernel.shape[0]) for column in range(kernel.shape[1]))
-
-
-def _sum_over_blocks(function: Callable[[Array, Maps], Array], images: Images, maps: Maps) -> Array:
-    """What a function that sums over images [channels, height, width, batch] gives, block by block.
-
-    The images are transposed before the loop, because XLA makes one slow copy of a transpose and the block's slice.
-    """
-    batch = len(images)
-    whole = batch - batch % _BLOCK
-    if whole < 2 * _BLOCK:
-        return function(images.transpose(3, 1, 2, 0), maps)
-    rest = images[whole:].transpose(3, 1, 2, 0)
-    blocks = images[:whole].reshape(-1, _BLOCK, *images.shape[1:]).transpose(0, 4, 2, 3, 1)
-    shape = jax.eval_shape(function, blocks[0], maps[:_BLOCK])
-    start = function(rest, maps[whole:]) if whole < batch else jnp.zeros(shape.shape, shape.dtype)
-
-    def add(index: Array, total: Array) -> Array:
-        block = lax.dynamic_index_in_dim(blocks, index, keepdims=False)
-        return total + function(block, lax.dynamic_slice_in_dim(maps, index * _BLOCK, _BLOCK))
-
-    return lax.fori_loop(0, len(blocks), add, start)
 
 
 def _pads_of_images(image: int, window: int, pads: Pair, maps: int) -> Pair:

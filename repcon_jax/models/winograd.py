@@ -8,15 +8,11 @@ Source: Lavin and Gray, arXiv 1509.09308, section 4; tiles of 4 with the points 
 """
 
 import functools
-import math
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
 
 Images = Float[Array, "batch height width channels"]
@@ -32,12 +28,11 @@ POINTS = {
     2: (Fraction(0), Fraction(1), Fraction(-1)),
     4: (Fraction(0), Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)),
 }
-# Tiles of 4 have 2 to 3 times the rounding error of a direct float32 product forward, and 5 times in the derivative by
-# the images, which is about 1e-6 of the norm; it grows with the channels. Tiles of 2 stay near the direct product and
-# with many channels, where the transforms weigh little, are nearly as fast.
-_MOST_CHANNELS_OF_TILE_4 = 128
-# Floats of transformed images per block: what a core's second cache holds, with room for the products.
-_BLOCK_FLOATS = 2**20
+# Tiles of 4 have 3 to 6 times the rounding error of a direct float32 product, 1 to 2 millionths of the norm; it grows
+# with the channels, which are limited so that it stays below the latter. Tiles of 2 have 1 to 2 times that error.
+_MOST_CHANNELS_OF_TILE_4 = 256
+# Floats of a block's transformed images: a quarter of a gigabyte, several times that with what is made of them.
+_BLOCK_FLOATS = 2**26
 
 
 def winograd_convolution(images: Images, kernel: Kernel, pads: Pads, precision: Any = None) -> Maps:
@@ -57,19 +52,15 @@ def winograd_convolution(images: Images, kernel: Kernel, pads: Pads, precision: 
     rows, columns = (s + sum(p) - 2 for s, p in zip(images.shape[1:3], pads, strict=True))
     tile = tile_size(rows, columns, images.shape[3])
     weights = _transform_kernel(kernel.astype(dtype), tile)
-    # Images come in blocks whose tiles stay in the cache. A block recomputes its tiles in the backward pass, because
-    # they take several times the memory of the images; this keeps forward-mode differentiation, unlike a custom rule.
-    convolve = functools.partial(_convolve_block, pads=pads, tile=tile, precision=precision)
-    convolve = jax.checkpoint(convolve, prevent_cse=False)
     products = (tile + 2) ** 2 * -(-rows // tile) * -(-columns // tile)
-    size = _block_size(len(images), _BLOCK_FLOATS / (products * images.shape[3]))
-    return _in_blocks(lambda block: convolve(block, weights), images.astype(dtype), size).astype(images.dtype)
-
-
-def _block_size(batch: int, fitting: float) -> int:
-    """Images per block: as many as fit, or up to twice fewer or more where they divide the batch without a rest."""
-    divisors = [size for size in range(1, batch + 1) if batch % size == 0 and 0.5 < size / fitting < 2]
-    return min(divisors, key=lambda size: abs(math.log(size / fitting)), default=max(1, int(fitting)))
+    size = max(1, _BLOCK_FLOATS // (products * images.shape[3]))
+    # A loop over blocks that fit into a core's cache takes up to twice as long, forward and backward: what goes in and
+    # out of a loop is copied, the kernel's derivative is summed block by block, and small products are slow ones.
+    maps = [
+        _convolve_block(images[start : start + size].astype(dtype), weights, pads, tile, precision)
+        for start in range(0, len(images), size)
+    ]
+    return (jnp.concatenate(maps) if len(maps) > 1 else maps[0]).astype(images.dtype)
 
 
 def tile_size(rows: int, columns: int, channels: int) -> int:
@@ -133,13 +124,3 @@ def _cut(
     x = jnp.concatenate([x[:, :, :, :-1], x[:2, :, :, 1:]], axis=0)
     x = jnp.concatenate([x[:, :, :, :, :-1], x[:, :2, :, :, 1:]], axis=1)
     return x.reshape((tile + 2) ** 2, batch, down, across, channels)
-
-
-def _in_blocks(function: Callable[[Array], Array], images: Images, size: int) -> Maps:
-    batch = len(images)
-    if batch <= size:
-        return function(images)
-    whole = batch - batch % size
-    maps = lax.map(function, images[:whole].reshape(-1, size, *images.shape[1:]))
-    maps = maps.reshape(whole, *maps.shape[2:])
-    return maps if whole == batch else jnp.concatenate([maps, function(images[whole:])])

@@ -13,6 +13,7 @@ from jax import lax
 
 from repcon_jax import cpu_compiler
 from repcon_jax.models.convolution import choose_convolution, cpu_convolution, linear_map, max_pool
+from repcon_jax.models.winograd import tile_size
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 METHODS = ["direct", "im2col", "winograd"]
@@ -105,7 +106,8 @@ def test_auto_on_cpu_chooses_by_shape_and_type_and_by_what_the_compiler_was_told
     monkeypatch.setenv("XLA_FLAGS", flags)
     operands = [a.astype(dtype) for a in _operands(side, side, 3, 3, channels, channels)]
     program = str(jax.make_jaxpr(partial(choose_convolution("auto"), window_strides=(1, 1), padding="SAME"))(*operands))
-    signs = {"direct": "direct_convolution", "winograd": "remat"}
+    tiles = (tile_size(side, side, channels) + 2) ** 2
+    signs = {"direct": "direct_convolution", "winograd": f"{dtype[0]}32[{tiles},{channels},{channels}]"}
     assert [name for name, sign in signs.items() if sign in program] == [method] * (method != "im2col")
 
 
