@@ -44,8 +44,8 @@ def choose_convolution(name: ConvolutionName) -> Callable[..., Array]:
             are one product in all of the last three, see ``linear_map``.
 
     Rates by shape: experiments/benchmarks/convolution.py. On CPU ``auto`` is direct only where XLA was told to compute
-    convolutions itself, see ``repcon_jax.cpu_compiler``. On several CPU devices it is im2col: the others go through
-    blocks of consecutive images, which a batch that is spread over devices would have to exchange.
+    convolutions itself, see ``repcon_jax.cpu_compiler``. On several CPU devices it is im2col, the only one whose
+    operations all keep the batch as first axis, so that every image stays where it is.
     """
     if name == "xla" or (name == "auto" and jax.default_backend() != "cpu"):
         return lax.conv_general_dilated
