@@ -29,7 +29,7 @@ POINTS = {
     4: (Fraction(0), Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)),
 }
 # Tiles of 4 have 3 to 6 times the rounding error of a direct float32 product, 1 to 2 millionths of the norm; it grows
-# with the channels, which are limited so that it stays below the latter. Tiles of 2 have 1 to 2 times that error.
+# with the channels, which are limited so that it stays below the latter. Tiles of 2 have 1 to 3 times that error.
 _MOST_CHANNELS_OF_TILE_4 = 256
 # Floats of a block's transformed images: a quarter of a gigabyte, several times that with what is made of them.
 _BLOCK_FLOATS = 2**26
