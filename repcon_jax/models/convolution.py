@@ -91,7 +91,7 @@ def cpu_convolution(
     if patches:
         return _product_of_patches(_patches(images, window), rhs, precision)
     columns = jnp.concatenate(_shifted_slices(images, window, strides), axis=-1)
-    return jnp.matmul(columns, rhs.reshape(-1, rhs.shape[-1]), precision=precision)
+    return linear_map(columns, rhs.reshape(-1, rhs.shape[-1]), precision)
 
 
 def _fastest_convolution(
@@ -117,25 +117,30 @@ def _fits_winograd(window: Sequence[int], strides: Sequence[int]) -> bool:
 
 
 def linear_map(inputs: Float[Array, "*batch size"], kernel: Float[Array, "size features"], precision: Any) -> Array:
-    """``inputs @ kernel``, for tokens on one CPU device as a direct convolution of one pixel.
+    """``inputs @ kernel`` as one product of two matrices, whatever the axes of the batch.
 
-    There the derivative by the kernel of a plain product transposes the residual stream's cotangent, and XLA fuses into
-    that transpose, layer by layer anew, all that the stream was summed from. That of the direct convolution does not.
+    Over several axes the derivative by the kernel would contract them all. XLA's CPU backend then transposes what is
+    contracted and fuses into that transpose, layer by layer anew, all that a residual stream's cotangent was summed
+    from.
 
     Args:
-        inputs: [batch, tokens, size] or any other shape that ends with the size.
+        inputs: [..., size].
         kernel: [size, features].
         precision: of the product, as in ``jax.lax.dot``.
+    Returns:
+        [..., features].
+
+    >>> linear_map(jnp.ones((2, 5, 3)), jnp.ones((3, 4)), None).shape
+    (2, 5, 4)
     """
-    if inputs.ndim == 3 and inputs.dtype == jnp.float32 and _direct_is_fast():
-        return direct_convolution(inputs[:, None], kernel[None, None], (1, 1), ((0, 0), (0, 0)), precision)[:, 0]
-    return jnp.matmul(inputs, kernel, precision=precision)
+    *batch, size = inputs.shape
+    outputs = jnp.matmul(inputs.reshape(math.prod(batch), size), kernel, precision=precision)
+    return outputs.reshape(*batch, kernel.shape[1])
 
 
 def _product_of_patches(patches: Patches, kernel: Kernel, precision: Any) -> Maps:
-    batch, rows, columns, *patch = patches.shape
-    tokens = patches.reshape(batch, rows * columns, math.prod(patch))
-    return linear_map(tokens, kernel.reshape(tokens.shape[-1], -1), precision).reshape(batch, rows, columns, -1)
+    flat = patches.reshape(*patches.shape[:3], math.prod(patches.shape[3:]))
+    return linear_map(flat, kernel.reshape(flat.shape[-1], -1), precision)
 
 
 def max_pool(images: Images, window: int = 2, stride: int = 2, padding: int = 0) -> Maps:

@@ -125,20 +125,25 @@ def test_dilation_and_groups_are_refused_rather_than_ignored(unfit):
         cpu_convolution(images, kernel, (1, 1), "SAME", **unfit)
 
 
-def test_a_linear_map_of_tokens_is_a_product_with_and_without_the_compilers_flag(monkeypatch):
-    monkeypatch.setattr(jax, "device_count", lambda: 1)
+@pytest.mark.parametrize("batch", [(), (7,), (20, 5), (2, 3, 4), (0, 5)])
+def test_a_linear_map_is_a_product_along_the_last_axis_and_so_are_its_derivatives(batch):
     draw = np.random.default_rng(0)
-    tokens, kernel = (jnp.asarray(draw.normal(size=shape), jnp.float32) for shape in ((20, 5, 3), (3, 4)))
+    inputs, kernel = (jnp.asarray(draw.normal(size=shape), jnp.float32) for shape in ((*batch, 3), (3, 4)))
 
-    def run(flags):
-        monkeypatch.setenv("XLA_FLAGS", flags)
-        product = partial(linear_map, precision=None)
-        value, transpose = jax.vjp(product, tokens, kernel)
-        return (value, *transpose(jnp.cos(value))), "direct_convolution" in str(jax.make_jaxpr(product)(tokens, kernel))
+    def run(product):
+        value, transpose = jax.vjp(product, inputs, kernel)
+        return value, *transpose(jnp.cos(value))
 
-    (plain, plainly), (found, directly) = run(""), run(cpu_compiler.flag())
-    assert (plainly, directly) == (False, jax.default_backend() == "cpu")
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, plain)
+    found, expected = run(partial(linear_map, precision="highest")), run(partial(jnp.matmul, precision="highest"))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, expected)
+
+
+def test_a_linear_map_and_its_derivatives_are_products_of_two_matrices():
+    tokens, kernel = jnp.ones((20, 5, 3)), jnp.ones((3, 4))
+    derivative = jax.grad(lambda *operands: jnp.sum(jnp.cos(linear_map(*operands, None))), argnums=(0, 1))
+    equations = jax.make_jaxpr(derivative)(tokens, kernel).eqns
+    products = [[v.aval.ndim for v in e.invars] for e in equations if e.primitive.name == "dot_general"]
+    assert products == [[2, 2]] * 3
 
 
 @pytest.mark.parametrize(("window", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (3, 3, 0)])
