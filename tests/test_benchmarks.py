@@ -98,6 +98,8 @@ def test_competitors_take_turns_of_about_the_time_asked_for():
     calls = []
 
     class Fake:
+        fewest_steps = 1
+
         def __init__(self, name, pace):
             self.name, self.pace = name, pace
 
@@ -111,8 +113,11 @@ def test_competitors_take_turns_of_about_the_time_asked_for():
     assert turns["a"] == {"steps": 10, "step_seconds": pytest.approx([0.1, 0.1])}
 
 
-def test_a_turn_that_finds_all_of_them_slow_counts():
+@pytest.mark.parametrize("fewest", [1, 3])
+def test_a_turn_that_finds_all_of_them_slow_counts(fewest):
     class Slow:
+        fewest_steps = fewest
+
         def __init__(self):
             self.asked = []
 
@@ -121,16 +126,20 @@ def test_a_turn_that_finds_all_of_them_slow_counts():
             return 5.0
 
     slow = Slow()
-    assert measure._turns({"slow": slow}, 3, 1.0)["slow"]["step_seconds"] == [5.0] * len(slow.asked)
-    assert slow.asked == [1, 1, 1]
+    assert measure._turns({"slow": slow}, 3, 1.0)["slow"]["step_seconds"] == [5.0 / fewest] * len(slow.asked)
+    assert slow.asked == [fewest] * 3
 
 
 def test_a_process_that_fails_later_leaves_the_others_their_turns():
     class Failing:
+        fewest_steps = 1
+
         def seconds(self, steps):
             raise measure.NotMeasuredError("out of memory")
 
     class Steady:
+        fewest_steps = 1
+
         def seconds(self, steps):
             return 1.0
 

@@ -29,11 +29,13 @@ class Spec:
         runner: ``module:Class`` in this folder.
         options: the class's arguments.
         environment: variables of the process.
+        steps: the fewest of a turn; more than one where a turn has costs that are no step's.
     """
 
     runner: str
     options: Mapping[str, Any]
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    steps: int = 1
 
 
 class Worker:
@@ -41,6 +43,7 @@ class Worker:
 
     def __init__(self, spec: Spec) -> None:
         """Starts the process."""
+        self.fewest_steps = spec.steps
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         text = json.dumps({"runner": spec.runner, "options": dict(spec.options)})
         self.process = subprocess.Popen(
@@ -103,7 +106,7 @@ def compare(
     Args:
         specs: the competitors by name.
         repeats: turns of each.
-        turn_seconds: a turn is as many steps as take about this long, at least one.
+        turn_seconds: a turn is as many steps as take about this long, but no fewer than a competitor's ``steps``.
         at_once: whether the processes start together, which is quicker, or one after another, so that the seconds of
             their first steps mean something.
     Returns:
@@ -139,15 +142,14 @@ def _wait(workers: Mapping[str, Worker]) -> dict[str, dict[str, Any]]:
 
 def _turns(workers: Mapping[str, Worker], repeats: int, turn_seconds: float) -> dict[str, dict[str, Any]]:
     """Steps per turn and seconds per step of every turn, or why there are none."""
-    found: dict[str, dict[str, Any]] = {name: {"steps": 1, "step_seconds": []} for name in workers}
+    found = {name: {"steps": worker.fewest_steps, "step_seconds": []} for name, worker in workers.items()}
     _turn(workers, found)
     # The first turn finds the pace. It counts where it was already as long as a turn has to be.
-    measured = [about for about in found.values() if "not_measured" not in about]
-    for about in measured:
-        about["steps"] = max(1, round(turn_seconds / about["step_seconds"][0]))
-    if any(about["steps"] > 1 for about in measured):
-        for about in measured:
-            about["step_seconds"] = []
+    measured = {name: about for name, about in found.items() if "not_measured" not in about}
+    paces = {name: round(turn_seconds / about["step_seconds"][0]) for name, about in measured.items()}
+    if any(pace > measured[name]["steps"] for name, pace in paces.items()):
+        for name, about in measured.items():
+            about |= {"steps": max(about["steps"], paces[name]), "step_seconds": []}
         _turn(workers, found)
     for _ in range(repeats - 1):
         _turn(workers, found)

@@ -34,14 +34,16 @@ class Plan:
         num_images: in memory.
         repeats: turns of every competitor.
         turn_seconds: about how long a turn lasts.
+        steps_per_call: the fewest steps of our turns where a step is timed. A turn is one call of our program, as is
+            what lies between two logged steps of a run, 50 by default, so that what a call costs must not be counted
+            as what a step costs: on a CPU its temporary memory is faulted in anew, up to an eighth of a step's time.
         cases: of the step rate.
         agreement: encoders whose counts and logits are compared with PyTorch's before anything is timed.
         scaling: the case, laid over ``devices`` devices; None where there is only one device.
         devices: numbers of devices.
         simulated: whether the devices are simulated on the CPU.
         sweep: the case of the alpha sweep, with ``alphas`` times ``seeds`` members.
-        sweep_seconds: about how long its turns last. A turn is one call of our program, as is what lies between two
-            logged steps of a run, so that what a call costs must not be counted as what a step costs.
+        sweep_seconds: about how long its turns last, longer for the reason of ``steps_per_call``.
         probe_train, probe_test: examples of the probes, whose features have the size of VGG11's.
         probes: what is measured of the probing room.
         features: encoder and batch size of the feature extraction.
@@ -53,6 +55,7 @@ class Plan:
     num_images: int
     repeats: int
     turn_seconds: float
+    steps_per_call: int
     cases: tuple[Case, ...]
     agreement: tuple[str, ...]
     scaling: Case | None
@@ -75,6 +78,7 @@ CPU = Plan(
     num_images=10_000,
     repeats=3,
     turn_seconds=0.8,
+    steps_per_call=3,
     cases=(
         Case("mlp", 128, (1, 4), rivals=("eager",)),
         Case("vit_tiny", 128, (), rivals=("eager",)),
@@ -104,6 +108,7 @@ GPU = Plan(
     num_images=50_000,
     repeats=5,
     turn_seconds=1.0,
+    steps_per_call=1,
     cases=(
         Case("vgg11", 256, starts=True),
         Case("vgg11", 256, (1, 2, 4, 8), "bfloat16"),
@@ -132,6 +137,7 @@ QUICK = Plan(
     num_images=64,
     repeats=2,
     turn_seconds=0.0,
+    steps_per_call=1,
     cases=(Case("mlp", 16, rivals=(), starts=True),),
     agreement=(),
     scaling=None,

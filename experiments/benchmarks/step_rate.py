@@ -33,8 +33,9 @@ def competitors(plan: Plan, case: Case, caches: dict[str, str]) -> dict[str, Spe
         "num_images": plan.num_images,
         "dtype": case.dtype,
     }
-    ours = {f"ours {m}": Spec("ours:Training", common | {"members": m}, caches) for m in case.members}
-    ours[f"{SAME_WORK} 1"] = Spec("ours:Training", common | {"remember": False}, caches)
+    steps = plan.steps_per_call
+    ours = {f"ours {m}": Spec("ours:Training", common | {"members": m}, caches, steps) for m in case.members}
+    ours[f"{SAME_WORK} 1"] = Spec("ours:Training", common | {"remember": False}, caches, steps)
     theirs = {
         f"PyTorch {rival}": Spec("torch_step:Training", common | {"compiled": rival == "compile"}, caches)
         for rival in case.rivals
