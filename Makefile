@@ -16,7 +16,7 @@ quickstart: $(VENV)/.installed
 	$(BIN)/python -m repcon_jax --config configs/quickstart.py --workdir $(QUICKSTART_WORKDIR) $(QUICKSTART_FLAGS)
 
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

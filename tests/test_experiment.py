@@ -16,7 +16,6 @@ import pytest
 from repcon_jax.__main__ import main
 from repcon_jax.training.checkpoints import Checkpoints, tree_digest
 
-pytestmark = pytest.mark.xdist_group("experiment")
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = str(ROOT / "configs" / "random_teacher.py")
 TINY = [

@@ -17,7 +17,6 @@ from repcon_jax.problem import build_problem
 from repcon_jax.training.checkpoints import Checkpoints
 from repcon_jax.training.population import Members, compile_population
 
-pytestmark = pytest.mark.xdist_group("population")
 CONFIG = str(pathlib.Path(__file__).parents[1] / "configs" / "random_teacher.py")
 SMALL = [
     "--config.data.options.image_size=8",

@@ -32,7 +32,6 @@ from repcon_jax.tasks.runs import order_of
 from repcon_jax.training.checkpoints import CheckpointConfig
 from repcon_jax.training.mesh import MeshConfig
 
-pytestmark = pytest.mark.xdist_group("landscape")
 DIGITS = DataConfig("digits", options=SOURCES.options("digits") | {"image_size": 8}, subset=60)
 SUPERVISED = ExperimentConfig(
     title="tiny",

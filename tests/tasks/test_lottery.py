@@ -20,8 +20,6 @@ from repcon_jax.tasks.lottery.rounds import ends
 from repcon_jax.tasks.lottery.run import run_lottery
 from repcon_jax.training.checkpoints import load_params
 
-pytestmark = pytest.mark.xdist_group("lottery")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_rounds():

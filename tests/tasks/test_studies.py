@@ -30,7 +30,6 @@ from repcon_jax.tasks.lottery.studies.random_mask import random_like
 from repcon_jax.tasks.lottery.studies.shuffled import shuffle_within_filters
 from repcon_jax.trees import named_leaves
 
-pytestmark = pytest.mark.xdist_group("studies")
 DATA = {**plain_config(TRAINING)["data"], "classes": (0, 1, 2, 3, 4)}
 SHORT = {**plain_config(TRAINING), "duration": "4 steps", "data": DATA}
 STUDIES = (

@@ -9,7 +9,6 @@ import pytest
 from repcon_jax.errors import ConfigError
 from repcon_jax.training.mesh import MeshConfig, build_mesh
 
-pytestmark = pytest.mark.xdist_group("mesh")
 ROOT = pathlib.Path(__file__).parents[2]
 
 
