@@ -29,13 +29,13 @@ class Spec:
         runner: ``module:Class`` in this folder.
         options: the class's arguments.
         environment: variables of the process.
-        steps: the fewest of a turn; more than one where a turn has costs that are no step's.
+        fewest_steps: of a turn; more than one where a turn has costs that are no step's.
     """
 
     runner: str
     options: Mapping[str, Any]
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    steps: int = 1
+    fewest_steps: int = 1
 
 
 class Worker:
@@ -43,7 +43,7 @@ class Worker:
 
     def __init__(self, spec: Spec) -> None:
         """Starts the process."""
-        self.fewest_steps = spec.steps
+        self.fewest_steps = spec.fewest_steps
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         text = json.dumps({"runner": spec.runner, "options": dict(spec.options)})
         self.process = subprocess.Popen(
@@ -106,7 +106,7 @@ def compare(
     Args:
         specs: the competitors by name.
         repeats: turns of each.
-        turn_seconds: a turn is as many steps as take about this long, but no fewer than a competitor's ``steps``.
+        turn_seconds: a turn is as many steps as take about this long, but no fewer than its ``fewest_steps``.
         at_once: whether the processes start together, which is quicker, or one after another, so that the seconds of
             their first steps mean something.
     Returns:

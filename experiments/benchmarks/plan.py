@@ -36,7 +36,7 @@ class Plan:
         turn_seconds: about how long a turn lasts.
         steps_per_call: the fewest steps of our turns where a step is timed. A turn is one call of our program, as is
             what lies between two logged steps of a run, 50 by default, so that what a call costs must not be counted
-            as what a step costs: on a CPU its temporary memory is faulted in anew, up to an eighth of a step's time.
+            as what a step costs: on a CPU its temporary memory is faulted in anew.
         cases: of the step rate.
         agreement: encoders whose counts and logits are compared with PyTorch's before anything is timed.
         scaling: the case, laid over ``devices`` devices; None where there is only one device.
