@@ -44,10 +44,16 @@ def test_the_transforms_are_those_of_a_correlation_in_one_dimension(tile):
     np.testing.assert_allclose(a @ ((g @ kernel) * (b @ image)), np.correlate(image, kernel), rtol=1e-12, atol=1e-12)
 
 
-# Maps of 2x2, odd maps, no padding, uneven padding; the third has tiles of 2 because of its channels.
+# Maps of 2x2, odd maps, no padding, uneven padding, no images; the third has tiles of 2 because of its channels.
 @pytest.mark.parametrize(
     ("shape", "pads"),
-    [((2, 2, 2, 5), SAME), ((3, 7, 5, 4), SAME), ((2, 5, 6, 260), ((0, 0), (0, 0))), ((2, 4, 6, 3), ((0, 2), (3, 1)))],
+    [
+        ((2, 2, 2, 5), SAME),
+        ((3, 7, 5, 4), SAME),
+        ((2, 5, 6, 516), ((0, 0), (0, 0))),
+        ((2, 4, 6, 3), ((0, 2), (3, 1))),
+        ((0, 4, 4, 3), SAME),
+    ],
 )
 def test_values_and_derivatives_equal_the_library_convolution(shape, pads):
     operands = _operands(*shape, 4)
@@ -98,14 +104,16 @@ def _float64(images, kernel, cotangent):
     return values, dx, dk
 
 
-# The error of the direct product is about 3e-7; tiles of 2 stay near it, tiles of 4 within these factors of it for
-# values, derivatives by images and derivatives by kernels. A shape that needs larger ones belongs into tile_size.
+# The error of the direct product is about 3e-7, that of PyTorch's on a CPU up to 1.1e-6; tiles of 2 stay near the
+# former, tiles of 4 within these factors of it for values, derivatives by images and derivatives by kernels. A shape
+# that needs larger ones belongs into tile_size.
 @pytest.mark.parametrize(
-    ("channels", "side", "tile"), [(64, 8, 4), (128, 8, 4), (256, 8, 4), (256, 4, 4), (512, 4, 2), (512, 2, 2)]
+    ("channels", "features", "side", "tile"),
+    [(64, 64, 8, 4), (256, 256, 8, 4), (512, 512, 4, 4), (64, 1024, 4, 2), (1024, 64, 4, 2), (512, 512, 2, 2)],
 )
-def test_the_error_is_a_small_multiple_of_that_of_a_direct_product(channels, side, tile):
-    images, kernel = _operands(4, side, side, channels, 64)
-    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=(4, side, side, 64)), jnp.float32)
+def test_the_error_is_a_small_multiple_of_that_of_a_direct_product(channels, features, side, tile):
+    images, kernel = _operands(4, side, side, channels, features)
+    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=(4, side, side, features)), jnp.float32)
     exact = _float64(images, kernel, cotangent)
 
     @partial(jax.jit, static_argnums=0)
@@ -117,11 +125,11 @@ def test_the_error_is_a_small_multiple_of_that_of_a_direct_product(channels, sid
         found = run(convolution, images, kernel, cotangent)
         return [np.linalg.norm(f - e) / np.linalg.norm(e) for f, e in zip(found, exact, strict=True)]
 
-    assert tile_size(side, side, channels) == tile
+    assert tile_size(side, side, max(channels, features)) == tile
     ours = errors(partial(winograd_convolution, pads=SAME))
     direct = errors(partial(cpu_convolution, window_strides=(1, 1), padding="SAME"))
     factor = {2: 3.0, 4: 8.0}[tile]
-    assert max(ours) < 2e-6
+    assert max(ours) < {2: 1e-6, 4: 2.5e-6}[tile]
     assert all(w < factor * d for w, d in zip(ours, direct, strict=True)), (ours, direct)
 
 
