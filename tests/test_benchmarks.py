@@ -16,11 +16,10 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.append(str(ROOT))
 
-from experiments.benchmarks import measure  # noqa: E402
+from experiments.benchmarks import measure, step_rate  # noqa: E402
 from experiments.benchmarks.flops import matmul_flops  # noqa: E402
-from experiments.benchmarks.plan import Case  # noqa: E402
+from experiments.benchmarks.plan import Case, plan_for  # noqa: E402
 from experiments.benchmarks.report import markdown, number, table  # noqa: E402
-from experiments.benchmarks.step_rate import describe  # noqa: E402
 from experiments.benchmarks.utilisation import utilisation  # noqa: E402
 from repcon_jax.models.direct_convolution import direct_convolution  # noqa: E402
 
@@ -155,7 +154,7 @@ def test_a_population_is_compared_with_as_many_single_steps():
         "PyTorch eager": about([1.5, 3.0]),
         "PyTorch compile": {"not_measured": "no compiler"},
     }
-    case = describe(Case("mlp", 128, (1, 4)), found)
+    case = step_rate.describe(Case("mlp", 128, (1, 4)), found)
     one, four, same, eager, compiled = case["rows"]
     assert [row["who"] for row in case["rows"]][:3] == ["ours", "ours", "ours, teacher computed"]
     assert one["remember_milliseconds_per_image"] == 2
@@ -173,7 +172,7 @@ def test_a_population_is_compared_with_as_many_single_steps():
 def test_networks_of_different_size_are_refused():
     found = {"ours 1": about([1.0]), "PyTorch eager": about([1.0], parameters=8)}
     with pytest.raises(ValueError, match="the networks called mlp differ"):
-        describe(Case("mlp", 128), found)
+        step_rate.describe(Case("mlp", 128), found)
 
 
 def test_a_failed_process_is_reported_in_its_own_words():
@@ -256,3 +255,10 @@ def test_pytorch_steps():
     after = training.method.student.parameters()
     assert all((a != b).any() for a, b in zip(before, after, strict=True))
     assert all(kl >= 0 for _, kl in training.metrics)
+
+
+def test_the_long_plan_compares_both_encoders_at_both_batch_sizes_as_a_run_does_them_and_like_for_like():
+    cases = {(case.encoder, case.batch_size): case for case in plan_for("cpu", long=True).cases}
+    for key in [("vgg11", 128), ("vgg11", 256), ("resnet18", 128), ("resnet18", 256)]:
+        names = step_rate.competitors(plan_for("cpu", long=True), cases[key], {})
+        assert list(names) == ["ours 1", "ours, teacher computed 1", "PyTorch eager", "PyTorch compile"]

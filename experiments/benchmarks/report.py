@@ -112,13 +112,14 @@ def _head(record: Row) -> list[str]:
     quick = (
         ["**A quick look that everything works; these numbers say nothing about speed.**"] if record["quick"] else []
     )
+    command = f"make bench{' BENCH_FLAGS=--long' * record['long']}"
     return [
         f"# Benchmarks on {record['kind']}",
         *quick,
         f"{len(about['devices'])} x {about['devices'][0]}, {about['cpu_model']}, {about['cpu_count']} cores; Python "
         f"{about['python']}, JAX {about['packages']['jax']}, PyTorch {about['torch'] or 'not installed'}; commit "
         f"{about['commit']}. The load average was {number(about['load_average_before'])} before it began; it took "
-        f"{number(record['total_seconds'])} s. Written by `make bench` from `{record['kind']}.json`.",
+        f"{number(record['total_seconds'])} s. Written by `{command}` from `{record['kind']}.json`.",
         "Every competitor is a process of its own. They take turns, A B C A B C ..., "
         f"{plan['repeats']} turns each, and a turn is as many steps as take about {number(plan['turn_seconds'])} s, at "
         f"least one. A turn of our training is one call, here of {plan['steps_per_call']} steps or more, in a run of "

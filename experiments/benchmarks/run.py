@@ -1,6 +1,6 @@
 """Measures our speed against PyTorch's and writes one JSON file, one Markdown page and its pictures.
 
-    python -m experiments.benchmarks.run [--out FOLDER] [--kind NAME] [--quick] [--sections steps sweep ...]
+    python -m experiments.benchmarks.run [--out FOLDER] [--kind NAME] [--quick | --long] [--sections steps sweep ...]
 
 Writes ``FOLDER/results/KIND.json``, ``FOLDER/results/KIND.md`` and ``FOLDER/figures/KIND_*.png``. The kind is that of
 the machine, such as cpu_2cores or nvidia_h200; on a GPU the plan is the paper's size. Where time is
@@ -32,14 +32,17 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent, help="where to write")
     parser.add_argument("--kind", default="auto", help="name of the results; auto is the machine's")
-    parser.add_argument("--quick", action="store_true", help="seconds, to see that it works; ours only")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="seconds, to see that it works; ours only")
+    size.add_argument("--long", action="store_true", help="on a CPU: longer turns, and ResNet18 at batch 256")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS, help="the rest as it was before")
     chosen = parser.parse_args(arguments)
     cpu_compiler.enable()  # here too, so that the results name the flag
     machine = _from_process("machine")
-    plan = plan_for(machine["backend"], quick=chosen.quick)
+    plan = plan_for(machine["backend"], quick=chosen.quick, long=chosen.long)
     kind = machine["kind"] if chosen.kind == "auto" else chosen.kind
-    record = {"kind": kind, "quick": chosen.quick, "environment": machine, "plan": dataclasses.asdict(plan)}
+    record = {"kind": kind, "quick": chosen.quick, "long": chosen.long}
+    record |= {"environment": machine, "plan": dataclasses.asdict(plan)}
     path = chosen.out / "results" / f"{kind}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     record |= {"sections": {}, "section_seconds": {}, "processor_seconds": {}} | _kept(path, record, chosen.sections)
