@@ -34,9 +34,9 @@ class Plan:
         num_images: in memory.
         repeats: turns of every competitor.
         turn_seconds: about how long a turn lasts.
-        steps_per_call: the fewest steps of our turns where a step is timed. A turn is one call of our program, as is
-            what lies between two logged steps of a run, 50 by default, so that what a call costs must not be counted
-            as what a step costs: on a CPU its temporary memory is faulted in anew.
+        steps_per_call: the fewest steps of our turns where a step is timed. A turn is one call of our program. A
+            run's calls last five seconds, or four steps where these take no more than twenty seconds, so that what a
+            call costs, such as memory that is faulted in anew on a CPU, is not to be counted as what a step costs.
         cases: of the step rate.
         agreement: encoders whose counts and logits are compared with PyTorch's before anything is timed.
         scaling: the case, laid over ``devices`` devices; None where there is only one device.
@@ -102,10 +102,9 @@ CPU = Plan(
     plane=("vgg11", 256, 2),
 )
 
-# Calls nearer to the length of a run's, every row of every batch, and the step that takes longest.
+# Every row of every batch, and the step that takes longest.
 CPU_LONG = dataclasses.replace(
     CPU,
-    steps_per_call=5,
     cases=(
         Case("mlp", 128, (1, 4), rivals=("eager",)),
         Case("vit_tiny", 128, rivals=("eager",)),

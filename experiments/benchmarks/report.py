@@ -122,9 +122,9 @@ def _head(record: Row) -> list[str]:
         f"{number(record['total_seconds'])} s. Written by `{command}` from `{record['kind']}.json`.",
         "Every competitor is a process of its own. They take turns, A B C A B C ..., "
         f"{plan['repeats']} turns each, and a turn is as many steps as take about {number(plan['turn_seconds'])} s, at "
-        f"least one. A turn of our training is one call, here of {plan['steps_per_call']} steps or more, in a run of "
-        "up to 50. Cells are the median over turns, quartiles in brackets. A ratio is taken turn by turn and above 1 "
-        "where ours is faster.",
+        f"least one. A turn of our training is one call, here of {plan['steps_per_call']} steps or more, in a run "
+        "of five seconds, or of four steps where these take no more than twenty. Cells are the median over turns, "
+        "quartiles in brackets. A ratio is taken turn by turn and above 1 where ours is faster.",
     ]
 
 

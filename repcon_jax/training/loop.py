@@ -29,8 +29,12 @@ Step = Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]
 Views = Callable[[Key, Array], tuple[Array, Array]]
 Chunk = Callable[[TrainState, Array, Key], tuple[TrainState, Metrics]]
 
-# Each chunk draws the order of its epoch anew, once for every seed or member.
+# Short chunks keep the bar alive and a stop prompt. But each draws the order of its epoch anew, once for every seed or
+# member, and on a CPU faults its temporary memory in anew, which took as long as a step on a busy virtual machine.
 _SECONDS_PER_CHUNK = 5.0
+# Slow steps are worth a longer wait.
+_FEW_STEPS = 4
+_MOST_SECONDS_FOR_FEW = 20.0
 
 
 @struct.dataclass
@@ -158,7 +162,7 @@ def train(
         clock: length of the run and of an epoch.
         callbacks: called in order; at the start only where ``step`` is 0.
         on_metrics: receives the metrics of every step of a chunk, [..., steps], and the step before them.
-        should_stop: asked between chunks, which last about five seconds.
+        should_stop: asked between chunks, see ``steps_per_chunk``.
         agree: what all hosts make of the pace and the wish to stop of each.
     Returns:
         The last state, and the number of updates that it has behind it.
@@ -177,12 +181,24 @@ def train(
         state, metrics = chunk(state, count)
         host = {name: np.asarray(values)[..., :count] for name, values in metrics.items()}
         seconds = max(time.monotonic() - began, 1e-6)
-        # Short chunks keep the bar alive and a stop prompt; a long one only saves dispatches.
-        pace = max(1, min(4 * pace, math.ceil(count * _SECONDS_PER_CHUNK / seconds)))
+        pace = min(4 * pace, steps_per_chunk(seconds / count))
         on_metrics(host, step)
         step += count
         _call(callbacks, state, step, total)
     return state, step
+
+
+def steps_per_chunk(seconds_per_step: float) -> int:
+    """As many steps as fill five seconds, or four where these take no longer than twenty, but at least one.
+
+    Args:
+        seconds_per_step: of the chunk before.
+
+    >>> [steps_per_chunk(seconds) for seconds in (0.01, 0.9, 3.0, 6.0, 60.0)]
+    [500, 6, 4, 3, 1]
+    """
+    few = min(_FEW_STEPS, math.floor(_MOST_SECONDS_FOR_FEW / seconds_per_step))
+    return max(1, few, math.ceil(_SECONDS_PER_CHUNK / seconds_per_step))
 
 
 def _epoch_end(step: int, clock: Clock) -> int:

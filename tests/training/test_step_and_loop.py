@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from problems import distillation, state_of, train_data
 
+from repcon_jax.training import loop
+from repcon_jax.training.durations import clock
 from repcon_jax.training.loop import Callback, build_chunk, make_batch, rows_of, train
 from repcon_jax.training.optimisers import OptimiserConfig
 from repcon_jax.training.step import apply_mask, build_step
@@ -108,6 +110,20 @@ def test_a_request_to_stop_is_heard_between_chunks():
         should_stop=lambda: sum(steps) >= 3,
     )
     assert 3 <= int(state.step) == step < time.total_steps
+
+
+def test_chunks_of_slow_steps_grow_to_a_few_steps(monkeypatch):
+    now, counts = [0.0], []
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+
+    def chunk(state, count):
+        now[0] += 3.0 * count
+        counts.append(count)
+        return state, {"loss": np.zeros(18)}
+
+    state, _ = state_of(*distillation())
+    train(state, 0, chunk, clock(72, 4, "1 epochs"), [])
+    assert counts == [1, 4, 4, 4, 4, 1]
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch():
