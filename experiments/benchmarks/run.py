@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--kind", default="auto", help="name of the results; auto is the machine's")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="seconds, to see that it works; ours only")
-    size.add_argument("--long", action="store_true", help="on a CPU: longer turns, and ResNet18 at batch 256")
+    size.add_argument("--long", action="store_true", help="on a CPU: batch 256 too")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS, help="the rest as it was before")
     chosen = parser.parse_args(arguments)
     cpu_compiler.enable()  # here too, so that the results name the flag
