@@ -1,10 +1,8 @@
 """A run as a user sees it: what it writes, how it stops and goes on, and what bad input gets."""
 
-import functools
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -134,37 +132,32 @@ def end_of(process):
     return process.returncode, errors
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+def left_alone(folder, as_users_run):
     """The work directory of a run that was left alone, beside the programs that it compiled."""
+    code, errors = end_of(start(folder / "whole", as_users_run))
+    assert code == 0, errors
+    return folder / "whole"
 
-    @functools.cache
-    def of(as_users_run):
-        workdir = tmp_path_factory.mktemp("run") / "whole"
-        code, errors = end_of(start(workdir, as_users_run))
-        assert code == 0, errors
-        return workdir
 
-    return of
+KILLED, TERMINATED, INTERRUPTED = (signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "kill_at"),
-    [(signal.SIGKILL, -9, 65), (signal.SIGKILL, -9, 0), (signal.SIGTERM, 143, 65), (signal.SIGINT, 130, 65)],
+    ("as_users_run", "stops"),
+    [(True, [(KILLED, 65)]), (False, [(KILLED, 0), (TERMINATED, 65), (INTERRUPTED, 105)])],
 )
-def test_killed_and_resumed_is_uninterrupted_to_the_byte(uninterrupted, tmp_path, number, code, kill_at):
-    workdir, as_users_run = tmp_path / "run", number == signal.SIGKILL and kill_at > 0
-    whole = uninterrupted(as_users_run)
-    shutil.copytree(whole.parent / "programs", tmp_path / "programs")
-    process = start(workdir, as_users_run)
-    wait_for_step(process, workdir, kill_at)
-    process.send_signal(number)
-    found, errors = end_of(process)
-    assert found == code, errors
-    assert not (workdir / "results.json").exists()
-    if number != signal.SIGKILL:
-        assert "Stopped and saved; the same command goes on from here" in errors
-        assert "Traceback" not in errors
+def test_killed_and_resumed_is_uninterrupted_to_the_byte(tmp_path, as_users_run, stops):
+    whole, workdir = left_alone(tmp_path, as_users_run), tmp_path / "run"
+    for (number, code), step in stops:
+        process = start(workdir, as_users_run)
+        wait_for_step(process, workdir, step)
+        process.send_signal(number)
+        found, errors = end_of(process)
+        assert found == code, errors
+        assert not (workdir / "results.json").exists()
+        if number != signal.SIGKILL:
+            assert "Stopped and saved; the same command goes on from here" in errors
+            assert "Traceback" not in errors
 
     found, errors = end_of(start(workdir, as_users_run))
     assert found == 0, errors
