@@ -38,8 +38,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: requirements-lock.txt requirements.txt requirements-dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer was found; install one or give PYTHON=..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	@# Python compiles what is imported at its first import; compiling everything is two fifths of the installation.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r $(REQUIREMENTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
