@@ -1,29 +1,65 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
+from test_population import MLP
 
+from repcon_jax.__main__ import main
 from repcon_jax.errors import ConfigError
+from repcon_jax.training.checkpoints import load_params
 from repcon_jax.training.mesh import MeshConfig, build_mesh
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def eight():
+def with_eight_devices(*command):
+    """What Python prints where the CPU simulates eight devices."""
     flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}",
     }
-    command = [sys.executable, str(ROOT / "tests" / "eight_devices.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def eight():
+    return json.loads(with_eight_devices(str(ROOT / "tests" / "eight_devices.py")))
+
+
+def test_a_run_begun_on_one_device_goes_on_with_eight(tmp_path):
+    flags = ["--config.optimiser.name=sgd", "--config.checkpoint.keep=('6 steps',)", "--config.probe.probes=()"]
+    flags.append("--config.mesh.parameters=sharded")
+    alone, moved = tmp_path / "alone", tmp_path / "moved"
+    assert main([*MLP, *flags, f"--workdir={alone}"]) == 0
+    shutil.copytree(alone, moved)
+    # What a kill after the checkpoint of step 6 leaves.
+    shutil.rmtree(moved / "checkpoints" / "seed_0" / "12")
+    (moved / "members" / "seed_0.json").unlink()
+    (moved / "results.json").unlink()
+
+    with_eight_devices("-m", "repcon_jax", *MLP, *flags, f"--workdir={moved}")
+    assert len(json.loads((moved / "environment.json").read_text())["devices"]) == 8
+    ends = [load_params(str(folder / "checkpoints" / "seed_0" / "12")) for folder in (alone, moved)]
+    for a, b in zip(*map(jax.tree.leaves, ends), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    rows = [
+        [row for row in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()) if row["kind"] == "train"]
+        for folder in (alone, moved)
+    ]
+    assert [row["step"] for row in rows[1]] == [0, 4, 8, 12]
+    for a, b in zip(*rows, strict=True):
+        del a["kind"], b["kind"]
+        assert a == pytest.approx(b, rel=1e-3, abs=1e-6)
 
 
 def test_eight_devices_compute_what_one_does(eight):
