@@ -144,7 +144,7 @@ KILLED, TERMINATED, INTERRUPTED = (signal.SIGKILL, -9), (signal.SIGTERM, 143), (
 
 @pytest.mark.parametrize(
     ("as_users_run", "stops"),
-    [(True, [(KILLED, 65)]), (False, [(KILLED, 0), (TERMINATED, 65), (INTERRUPTED, 105)])],
+    [(True, [(KILLED, 65)]), (False, [(KILLED, 0), (TERMINATED, 45), (INTERRUPTED, 105)])],
 )
 def test_killed_and_resumed_is_uninterrupted_to_the_byte(tmp_path, as_users_run, stops):
     whole, workdir = left_alone(tmp_path, as_users_run), tmp_path / "run"

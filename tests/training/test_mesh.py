@@ -12,6 +12,7 @@ from test_population import MLP
 
 from repcon_jax.__main__ import main
 from repcon_jax.errors import ConfigError
+from repcon_jax.metrics_log import read_metrics
 from repcon_jax.training.checkpoints import load_params
 from repcon_jax.training.mesh import MeshConfig, build_mesh
 
@@ -37,25 +38,22 @@ def eight():
 
 
 def test_a_run_begun_on_one_device_goes_on_with_eight(tmp_path):
-    flags = ["--config.optimiser.name=sgd", "--config.checkpoint.keep=('6 steps',)", "--config.probe.probes=()"]
-    flags.append("--config.mesh.parameters=sharded")
+    arguments = [*MLP, "--config.optimiser.name=sgd", "--config.probe.probes=()"]
+    arguments += ["--config.mesh.parameters=sharded", "--config.checkpoint.keep=('6 steps',)"]
     alone, moved = tmp_path / "alone", tmp_path / "moved"
-    assert main([*MLP, *flags, f"--workdir={alone}"]) == 0
+    assert main([*arguments, f"--workdir={alone}"]) == 0
     shutil.copytree(alone, moved)
     # What a kill after the checkpoint of step 6 leaves.
     shutil.rmtree(moved / "checkpoints" / "seed_0" / "12")
     (moved / "members" / "seed_0.json").unlink()
     (moved / "results.json").unlink()
 
-    with_eight_devices("-m", "repcon_jax", *MLP, *flags, f"--workdir={moved}")
+    with_eight_devices("-m", "repcon_jax", *arguments, f"--workdir={moved}")
     assert len(json.loads((moved / "environment.json").read_text())["devices"]) == 8
     ends = [load_params(str(folder / "checkpoints" / "seed_0" / "12")) for folder in (alone, moved)]
     for a, b in zip(*map(jax.tree.leaves, ends), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
-    rows = [
-        [row for row in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()) if row["kind"] == "train"]
-        for folder in (alone, moved)
-    ]
+    rows = [[row for row in read_metrics(folder) if row["kind"] == "train"] for folder in (alone, moved)]
     assert [row["step"] for row in rows[1]] == [0, 4, 8, 12]
     for a, b in zip(*rows, strict=True):
         del a["kind"], b["kind"]
