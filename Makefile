@@ -23,11 +23,11 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 
 bench: $(VENV)/.bench-installed
-	$(BIN)/python -m experiments.benchmarks.run $(BENCH_FLAGS)
+	$(BIN)/python -m benchmarks.run $(BENCH_FLAGS)
 
 bench-gpu: $(VENV)/.bench-installed
 	$(BIN)/python -c 'import jax; raise SystemExit(jax.default_backend() == "cpu" and "error: JAX finds no GPU here")'
-	$(BIN)/python -m experiments.benchmarks.run $(BENCH_FLAGS)
+	$(BIN)/python -m benchmarks.run $(BENCH_FLAGS)
 
 $(VENV)/.bench-installed: $(VENV)/.installed requirements-bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt $(TORCH_FLAGS)

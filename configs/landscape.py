@@ -31,12 +31,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from repcon_jax.config import ExperimentConfig, plain_config, split_arguments, with_options
 from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
+from repcon_jax.options.choices import split_arguments, with_options
 from repcon_jax.probing import ProbeConfig
-from repcon_jax.tasks.landscape.base import ANALYSES
+from repcon_jax.run.config import ExperimentConfig, plain_config
+from repcon_jax.tasks.landscape.analyses import ANALYSES
 from repcon_jax.tasks.landscape.config import LandscapeConfig, plain_landscape
 from repcon_jax.training.checkpoints import CheckpointConfig
 from repcon_jax.training.optimisers import OptimiserConfig

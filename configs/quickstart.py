@@ -9,11 +9,12 @@ where it mostly measures the scale of the features; ``linear(batch_size=8)`` mak
 
 from ml_collections import ConfigDict
 
-from repcon_jax.config import ExperimentConfig, plain_config, with_options
 from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
+from repcon_jax.options.choices import with_options
 from repcon_jax.probing import ProbeConfig
+from repcon_jax.run.config import ExperimentConfig, plain_config
 from repcon_jax.training.checkpoints import CheckpointConfig
 from repcon_jax.training.optimisers import OptimiserConfig
 

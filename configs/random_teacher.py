@@ -20,11 +20,12 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from repcon_jax.config import ExperimentConfig, plain_config, split_arguments, with_options
 from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
+from repcon_jax.options.choices import split_arguments, with_options
 from repcon_jax.probing import ProbeConfig
+from repcon_jax.run.config import ExperimentConfig, plain_config
 from repcon_jax.training.optimisers import OptimiserConfig
 
 ARGUMENTS = {

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 
-from repcon_jax.files import read_json, write_atomically, write_json
+from repcon_jax.records.files import read_json, write_atomically, write_json
 from repcon_jax.tasks import task_of
 
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pathlib
 
-    from repcon_jax.distributed import Hosts
+    from repcon_jax.machine.distributed import Hosts
     from repcon_jax.tasks import Task
 
 
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(__doc__.strip())
         return 0 if arguments else 2
     # Both imported here so that --help does not wait; the first before JAX, which reads its flags once.
-    from repcon_jax import cpu_compiler
+    from repcon_jax.machine import cpu_compiler
 
     cpu_compiler.enable()
     from repcon_jax.errors import DivergenceError, UserError
@@ -62,15 +62,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from repcon_jax import compilation_cache
-    from repcon_jax.command_line import read_hosts, split_start_flags
+    from repcon_jax.machine import compilation_cache
+    from repcon_jax.run.command_line import read_hosts, split_start_flags
 
     start, words = split_start_flags(arguments)
     hosts = read_hosts(start)
     task, config, workdir = _read_with_others(words, hosts)
     compilation_cache.enable(start.get("--compilation_cache"))
-    from repcon_jax.distributed import is_lost_host, is_main
-    from repcon_jax.stopping import Stopped
+    from repcon_jax.machine.distributed import is_lost_host, is_main
+    from repcon_jax.machine.stopping import Stopped
 
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
@@ -93,8 +93,8 @@ def _read_with_others(words: list[str], hosts: "Hosts | None") -> "tuple[Task, A
     """Task, config and work directory, once all hosts are there and were given the same."""
     if hosts is None:
         return _read(words)
-    from repcon_jax.distributed import MISTAKE, connect, facts_of
     from repcon_jax.errors import ConfigError, UserError
+    from repcon_jax.machine.distributed import MISTAKE, connect, facts_of
 
     try:
         task, config, workdir = _read(words)
@@ -108,7 +108,7 @@ def _read_with_others(words: list[str], hosts: "Hosts | None") -> "tuple[Task, A
 
 
 def _read(words: list[str]) -> "tuple[Task, Any, pathlib.Path]":
-    from repcon_jax.command_line import read_values
+    from repcon_jax.run.command_line import read_values
     from repcon_jax.tasks import task_of
 
     values, workdir = read_values(words)
@@ -139,6 +139,6 @@ if __name__ == "__main__":
     code = main()
     if "jax" not in sys.modules:
         sys.exit(code)
-    from repcon_jax.distributed import leave
+    from repcon_jax.machine.distributed import leave
 
     leave(code)

@@ -35,9 +35,9 @@ def quick(monkeypatch):
     """Neither evaluates on the test set nor draws, and has two residual stages of one block."""
     from smoke import without_test_images
 
-    from repcon_jax import experiment, problem
     from repcon_jax.models import ENCODERS
     from repcon_jax.models.encoders.resnet import ARCHITECTURES, resnet
+    from repcon_jax.run import execute, experiment
     from repcon_jax.tasks.landscape import run as landscape
     from repcon_jax.tasks.lottery import run as lottery
 
@@ -45,9 +45,7 @@ def quick(monkeypatch):
     for name, (kind, _, channels) in ARCHITECTURES.items():
         monkeypatch.setitem(ENCODERS._builders, name, functools.partial(resnet, kind, (1, 1), channels))
 
-    monkeypatch.setattr(
-        experiment, "write_figures", lambda workdir, results: (workdir / "figures").mkdir(exist_ok=True)
-    )
-    monkeypatch.setattr(problem, "prepare_splits", without_test_images)
+    monkeypatch.setattr(execute, "write_figures", lambda workdir, results: (workdir / "figures").mkdir(exist_ok=True))
+    monkeypatch.setattr(experiment, "prepare_splits", without_test_images)
     monkeypatch.setattr(landscape, "write_landscape_figures", lambda folder, results: folder.mkdir(exist_ok=True))
     monkeypatch.setattr(lottery, "write_lottery_figures", lambda folder, results: folder.mkdir(exist_ok=True))

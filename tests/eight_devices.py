@@ -16,17 +16,17 @@ from jax.sharding import AxisType
 from lotteries import TRAINING, rounds_without_figures
 from lotteries import config_of as config_of_lottery
 
-from repcon_jax.command_line import read_arguments
-from repcon_jax.config import plain_config
 from repcon_jax.data import channel_statistics, load
-from repcon_jax.landscape.base import build_metric
 from repcon_jax.landscape.evaluation import Evaluation, LandscapeData, Split
+from repcon_jax.landscape.metric import build_metric
 from repcon_jax.landscape.planes import grid, plane_through
-from repcon_jax.members import plan_groups, points_of, seeds_of
 from repcon_jax.models import ENCODERS, attach_head, create_encoder, create_head
 from repcon_jax.models.encoders.resnet import resnet
 from repcon_jax.probing import extract_features
-from repcon_jax.problem import build_problem
+from repcon_jax.run.command_line import read_arguments
+from repcon_jax.run.config import plain_config
+from repcon_jax.run.experiment import build_experiment
+from repcon_jax.run.members import plan_groups, points_of, seeds_of
 from repcon_jax.tasks.landscape.surfaces import on_plane
 from repcon_jax.tasks.lottery.config import Chain
 from repcon_jax.tasks.lottery.rounds import ends
@@ -61,26 +61,26 @@ def config_of(encoder: str, *extra: str):
 
 def trained(config, mesh: MeshConfig):
     """Parameters, metrics, test metrics and features after four steps, and the program."""
-    problem = build_problem(dataclasses.replace(config, mesh=mesh))
-    axes = problem.recipe.mesh.shape
-    (group,) = plan_groups(seeds_of(config), len(points_of(config)), problem.size, axes["member"])
-    members = problem.members(group)
-    program = compile_population(problem.recipe, members)
+    experiment = build_experiment(dataclasses.replace(config, mesh=mesh))
+    axes = experiment.recipe.mesh.shape
+    (group,) = plan_groups(seeds_of(config), len(points_of(config)), experiment.size, axes["member"])
+    members = experiment.members(group)
+    program = compile_population(experiment.recipe, members)
     state = program.initial_state(members)
     data = program.data_with(program.remembered(state, members))
     state, metrics = program.chunk(data, state, 4, members)
     member = program.member(state, len(seeds_of(config)) - 1, len(points_of(config)) - 1)
-    test = problem.evaluate(group, len(points_of(config)) - 1, member)
-    images = np.asarray(problem.test[0])[:37]
-    encoder = problem.objective.encoders(member.params, member.carried, member.model_state)["student"]
-    data = problem.recipe.data
-    if problem.recipe.mesh.size > 1:
+    test = experiment.evaluate(group, len(points_of(config)) - 1, member)
+    images = np.asarray(experiment.test[0])[:37]
+    encoder = experiment.objective.encoders(member.params, member.carried, member.model_state)["student"]
+    data = experiment.recipe.data
+    if experiment.recipe.mesh.size > 1:
         features = extract_features(
-            problem.encoder.apply, *encoder, images, data.mean, data.std, 16, problem.recipe.mesh
+            experiment.encoder.apply, *encoder, images, data.mean, data.std, 16, experiment.recipe.mesh
         )
     else:
         encoder = jax.tree.map(jnp.asarray, encoder)
-        features = extract_features(problem.encoder.apply, *encoder, images, data.mean, data.std, 16)
+        features = extract_features(experiment.encoder.apply, *encoder, images, data.mean, data.std, 16)
     numbers = {name: np.asarray(values)[:, : len(points_of(config)), :4] for name, values in metrics.items()}
     return {"params": member.params, "metrics": numbers, "test": test, "features": features}, program, state
 

@@ -4,12 +4,13 @@ import contextlib
 
 import pytest
 
-from repcon_jax import experiment
-from repcon_jax.config import ExperimentConfig, plain_config, with_options
 from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
+from repcon_jax.options.choices import with_options
 from repcon_jax.probing import ProbeConfig
+from repcon_jax.run import execute
+from repcon_jax.run.config import ExperimentConfig, plain_config
 from repcon_jax.tasks.lottery.config import Chain, LotteryConfig
 from repcon_jax.training.checkpoints import CheckpointConfig
 from repcon_jax.training.optimisers import OptimiserConfig
@@ -53,5 +54,5 @@ def config_of(**changes):
 def rounds_without_figures():
     """Within, runs draw nothing; the lottery itself does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "write_figures", lambda workdir, results: (workdir / "figures").mkdir(exist_ok=True))
+        patch.setattr(execute, "write_figures", lambda workdir, results: (workdir / "figures").mkdir(exist_ok=True))
         yield

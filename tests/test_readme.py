@@ -9,9 +9,9 @@ import pytest
 from readme_commands import COMMANDS, EXPERIMENTS, README, blocks
 from smoke import shrink, shrink_landscape, shrink_lottery
 
-from repcon_jax.command_line import read_hosts, read_values, split_start_flags
 from repcon_jax.data import load
 from repcon_jax.errors import DataError
+from repcon_jax.run.command_line import read_hosts, read_values, split_start_flags
 from repcon_jax.tasks import task_of
 
 ROOT = pathlib.Path(__file__).parents[1]

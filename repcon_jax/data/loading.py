@@ -10,7 +10,7 @@ from repcon_jax.data.dataset import Dataset, check_split
 from repcon_jax.data.sources import SOURCES
 from repcon_jax.data.tfds_source import data_directory, find_prepared, prepared_names, read_prepared
 from repcon_jax.errors import ConfigError, DataError, did_you_mean
-from repcon_jax.schema import check_type
+from repcon_jax.options.schema import check_type
 
 USUAL = ("cifar10", "cifar100", "fashion_mnist", "mnist", "stl10", "svhn_cropped")
 

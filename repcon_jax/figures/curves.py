@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 
 from repcon_jax.figures.populations import point_figure, population_figure
 from repcon_jax.figures.style import COLOURS, PROBE_TITLES, Rows, band
-from repcon_jax.metrics_log import read_metrics
+from repcon_jax.records.metrics_log import read_metrics
 
 
 def write_figures(workdir: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:

@@ -2,11 +2,11 @@
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
-from repcon_jax.config import ExperimentConfig, plain_config
 from repcon_jax.figures.style import describe_point
-from repcon_jax.files import read_json, write_atomically
+from repcon_jax.records.files import read_json, write_atomically
 
 _FIRST = {"population": 0, "probing": 1, "objective": 2}
 
@@ -28,12 +28,12 @@ def results_table(results: dict[str, Any]) -> str:
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines)
 
 
-def write_report(workdir: pathlib.Path, config: ExperimentConfig, results: dict[str, Any]) -> pathlib.Path:
+def write_report(workdir: pathlib.Path, config: Mapping[str, Any], results: dict[str, Any]) -> pathlib.Path:
     """Writes ``report.md``.
 
     Args:
         workdir: with ``environment.json`` and ``figures/``.
-        config: of the run.
+        config: of the run, as plain values.
         results: of the run.
     Returns:
         Path of the report.
@@ -43,9 +43,9 @@ def write_report(workdir: pathlib.Path, config: ExperimentConfig, results: dict[
     count = len(results["seeds"])
     spread = f"mean ± standard deviation over {count} seeds" if count > 1 else "one seed, so no spread"
     sections = [
-        f"# {config.title}",
-        f"{config.encoder.name} on {config.data.name}, {results['steps']} steps of {config.batch_size} images, "
-        f"seeds {seeds}.",
+        f"# {config['title']}",
+        f"{config['encoder']['name']} on {config['data']['name']}, {results['steps']} steps of "
+        f"{config['batch_size']} images, seeds {seeds}.",
         "## Probes",
         f"Test accuracy in percent ({spread}). `linear` is the paper's probe, 10 epochs of AdamW on features as they "
         "are, which rewards well-scaled features; `linear_tuned` is standardised and converged, which does not; "
@@ -59,9 +59,7 @@ def write_report(workdir: pathlib.Path, config: ExperimentConfig, results: dict[
         f"Commit {environment['commit']}, JAX {environment['packages']['jax']}, Python {environment['python']}, "
         f"{len(environment['devices'])} x {environment['devices'][0]} ({environment['cpu_count']} CPU cores).",
         f"```\n{environment['starts'][-1]['command']}\n```",
-        "<details><summary>config.json</summary>\n\n```json\n"
-        + json.dumps(plain_config(config), indent=2)
-        + "\n```\n\n</details>",
+        "<details><summary>config.json</summary>\n\n```json\n" + json.dumps(config, indent=2) + "\n```\n\n</details>",
     ]
     path = workdir / "report.md"
     write_atomically(path, "\n\n".join(section for section in sections if section) + "\n")

@@ -1,12 +1,11 @@
-"""Where are we in the loss landscape: paths, planes, barriers, curvature and alignment, as functions of trees."""
+"""Where are we in the loss landscape: paths, planes, barriers and curvature, as functions of trees."""
 
-from repcon_jax.landscape.alignment import apply_permutation, match_weights, permutation_spec, random_permutation
 from repcon_jax.landscape.barriers import all_pairs, barrier, barrier_over_mean, instability
-from repcon_jax.landscape.base import METRICS, build_metric
-from repcon_jax.landscape.curvature import batched, hessian_trace, hessian_vector_product, leading_eigenpairs
+from repcon_jax.landscape.curvature import hessian_trace, leading_eigenpairs
 from repcon_jax.landscape.directions import filter_normalise, layer_normalise, principal_directions, random_direction
 from repcon_jax.landscape.evaluation import Evaluation, LandscapeData, Split
 from repcon_jax.landscape.fisher import fisher_trace
+from repcon_jax.landscape.metric import METRICS, build_metric
 from repcon_jax.landscape.paths import PATHS, Path, bezier_path, curve, linear_path, piecewise_path, spherical_path
 from repcon_jax.landscape.planes import (
     Plane,
@@ -18,7 +17,6 @@ from repcon_jax.landscape.planes import (
     project,
     residual,
 )
-from repcon_jax.landscape.recalibration import recalibrate
 from repcon_jax.landscape.sharpness import sharpness
 from repcon_jax.landscape.slopes import one_sided_slopes, valley_asymmetry
 
@@ -31,10 +29,8 @@ __all__ = [
     "Plane",
     "Split",
     "all_pairs",
-    "apply_permutation",
     "barrier",
     "barrier_over_mean",
-    "batched",
     "bezier_path",
     "build_metric",
     "curve",
@@ -43,23 +39,18 @@ __all__ = [
     "fisher_trace",
     "grid",
     "hessian_trace",
-    "hessian_vector_product",
     "instability",
     "layer_normalise",
     "leading_eigenpairs",
     "linear_path",
     "map_to_tree",
-    "match_weights",
     "one_sided_slopes",
-    "permutation_spec",
     "piecewise_path",
     "plane_along",
     "plane_through",
     "principal_directions",
     "project",
     "random_direction",
-    "random_permutation",
-    "recalibrate",
     "residual",
     "sharpness",
     "spherical_path",

@@ -1,6 +1,6 @@
 """What is left when weights go: masks, criteria, distributions, schedules, structure."""
 
-from repcon_jax.lottery.base import CRITERIA, Criterion, Evidence, build_criterion, prune_iteratively, score
+from repcon_jax.lottery.criterion import CRITERIA, Criterion, Evidence, build_criterion, prune_iteratively, score
 from repcon_jax.lottery.masks import (
     counts,
     density,

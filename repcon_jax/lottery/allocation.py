@@ -8,8 +8,8 @@ import dataclasses
 import math
 
 from repcon_jax.errors import ConfigError
-from repcon_jax.registry import Registry
-from repcon_jax.schema import parse_call
+from repcon_jax.options.registry import Registry
+from repcon_jax.options.schema import parse_call
 
 DISTRIBUTIONS = Registry("distribution", "repcon_jax.lottery.distributions")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from repcon_jax.errors import ConfigError, did_you_mean
-from repcon_jax.patterns import first_matches
+from repcon_jax.options.patterns import first_matches
 from repcon_jax.trees import map_named, named_leaves
 from repcon_jax.typing import Params, PyTree
 

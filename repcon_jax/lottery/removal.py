@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from repcon_jax.errors import ConfigError, TreeError
-from repcon_jax.landscape.alignment import PermutationSpec, permutation_spec
-from repcon_jax.landscape.alignment.spec import Axis, as_blocks, split_shape
 from repcon_jax.lottery.units import Group, Leaves, find_groups
 from repcon_jax.models import ENCODERS, HEADS, parameter_count
+from repcon_jax.symmetry import PermutationSpec, permutation_spec
+from repcon_jax.symmetry.spec import Axis, as_blocks, split_shape
 from repcon_jax.trees import check_same_shapes, map_named, named_leaves
 from repcon_jax.typing import ModelState, Params, PyTree
 
@@ -103,7 +103,7 @@ def take_units(spec: PermutationSpec, kept: Kept, tree: PyTree) -> PyTree:
     Raises:
         TreeError: the spec does not cover a leaf, or a leaf has another number of units than ``kept``.
 
-    >>> from repcon_jax.landscape.alignment import build_spec
+    >>> from repcon_jax.symmetry import build_spec
     >>> bias = {"bias": jnp.array([1.0, 2.0, 3.0])}
     >>> spec = build_spec({"bias": ("units",)}, bias)
     >>> take_units(spec, {"units": np.array([True, False, True])}, bias)["bias"].tolist()

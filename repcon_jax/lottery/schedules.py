@@ -10,8 +10,8 @@ from fractions import Fraction
 
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.lottery.counting import exact
-from repcon_jax.registry import Registry
-from repcon_jax.schema import parse_call
+from repcon_jax.options.registry import Registry
+from repcon_jax.options.schema import parse_call
 
 DENSITY_SCHEDULES = Registry("schedule", "repcon_jax.lottery.schedules")
 

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 
 from repcon_jax.errors import ConfigError
-from repcon_jax.registry import Registry
-from repcon_jax.schema import parse_call
+from repcon_jax.options.registry import Registry
+from repcon_jax.options.schema import parse_call
 from repcon_jax.typing import PyTree
 
 STRUCTURES = Registry("structure", "repcon_jax.lottery.structures")

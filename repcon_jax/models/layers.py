@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import check_range
-from repcon_jax.models.convolution import ConvolutionName, choose_convolution, linear_map
+from repcon_jax.models.kernels.convolution import ConvolutionName, choose_convolution, linear_map
 from repcon_jax.typing import Key
 
 ComputeType = Literal["float32", "bfloat16"]

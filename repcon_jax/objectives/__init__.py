@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 from repcon_jax.models import Model
-from repcon_jax.registry import Registry
+from repcon_jax.options.registry import Registry
 from repcon_jax.training.durations import Clock
 from repcon_jax.typing import ModelState, Params
 

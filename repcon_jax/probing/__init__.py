@@ -1,8 +1,8 @@
 """How good is a representation: features of a frozen encoder, and probes that read labels from them."""
 
-from repcon_jax.probing.base import PROBES, Probe
 from repcon_jax.probing.config import ProbeConfig
 from repcon_jax.probing.features import extract_features, pixel_features
+from repcon_jax.probing.probe import PROBES, Probe
 from repcon_jax.probing.suite import run_probes
 
 __all__ = ["PROBES", "Probe", "ProbeConfig", "extract_features", "pixel_features", "run_probes"]

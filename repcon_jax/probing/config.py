@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.probing.base import PROBES
-from repcon_jax.schema import parse_call
+from repcon_jax.options.schema import parse_call
+from repcon_jax.probing.probe import PROBES
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from repcon_jax.errors import DataError
-from repcon_jax.probing.base import PROBES
+from repcon_jax.options.schema import parse_call
+from repcon_jax.probing.probe import PROBES
 from repcon_jax.probing.stratification import stratified_ranks
 from repcon_jax.random import stream
-from repcon_jax.schema import parse_call
 from repcon_jax.typing import Key
 
 # The underscore keeps the annotation from comparing sizes: check_examples does, in a sentence for the user.

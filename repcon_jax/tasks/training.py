@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from repcon_jax.config import parse_config, plain_config
-from repcon_jax.experiment import run_experiment
 from repcon_jax.figures import results_table
+from repcon_jax.run.config import parse_config, plain_config
+from repcon_jax.run.execute import run_experiment
 from repcon_jax.tasks import Task
 
 

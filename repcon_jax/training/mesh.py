@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.schema import parse_call
+from repcon_jax.options.schema import parse_call
 from repcon_jax.trees import map_named
 from repcon_jax.typing import PyTree
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from repcon_jax.errors import ConfigError, check_range, did_you_mean
-from repcon_jax.patterns import first_matches
-from repcon_jax.schema import check_type, parse_call
+from repcon_jax.options.patterns import first_matches
+from repcon_jax.options.schema import check_type, parse_call
 from repcon_jax.training.durations import Clock
 from repcon_jax.training.schedules import Schedule, ScheduleValue, parse_schedule
 from repcon_jax.trees import map_named, named_leaves

@@ -31,7 +31,7 @@ Method = Callable[[Values], tuple[Objective, optax.GradientTransformation]]
 
 
 @struct.dataclass
-class Members:
+class MemberValues:
     """What the members of a population differ in.
 
     Args:
@@ -116,12 +116,12 @@ class Population:
     shapes_remembered: PyTree
     compiled: Any
 
-    def initial_state(self, members: Members) -> TrainState:
+    def initial_state(self, members: MemberValues) -> TrainState:
         """The state before the first step, [seeds, points, ...], made where it will lie."""
         return self.start(*self._arguments(members))
 
     def remembered(
-        self, state: TrainState, members: Members, between: Callable[[int], None] = lambda examples: None
+        self, state: TrainState, members: MemberValues, between: Callable[[int], None] = lambda examples: None
     ) -> PyTree:
         """What the objective remembers of every example, [seeds, examples, ...], on the host; None for nothing.
 
@@ -139,7 +139,7 @@ class Population:
             parts.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:, : count - first], part))  # noqa: B023
         return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *parts)
 
-    def remembered_batch(self, state: TrainState, members: Members, first: int) -> PyTree:
+    def remembered_batch(self, state: TrainState, members: MemberValues, first: int) -> PyTree:
         """What ``remembered`` gives for the batch of examples from ``first`` on, on the devices."""
         carried = {name: state.carried[name] for name in self.constant}
         values = {name: found[0] for name, found in members.values.items()}
@@ -152,7 +152,9 @@ class Population:
         sharding = jax.tree.map(lambda _: _of_seeds(self.recipe, self.shape), remembered)
         return dataclasses.replace(self.recipe.data, remembered=place(self.recipe.mesh, remembered, sharding))
 
-    def chunk(self, data: TrainData, state: TrainState, num_steps: int, members: Members) -> tuple[TrainState, Metrics]:
+    def chunk(
+        self, data: TrainData, state: TrainState, num_steps: int, members: MemberValues
+    ) -> tuple[TrainState, Metrics]:
         """Steps within an epoch; the state is donated. Metrics are [seeds, points, steps per epoch].
 
         Args:
@@ -203,11 +205,11 @@ class Population:
         members = math.ceil(math.prod(self.shape) / self.recipe.mesh.shape["member"])
         return program + found.temp_size_in_bytes + members * params
 
-    def _arguments(self, members: Members) -> tuple[Array, Values]:
+    def _arguments(self, members: MemberValues) -> tuple[Array, Values]:
         return place(self.recipe.mesh, members.seeds), place(self.recipe.mesh, members.values)
 
 
-def compile_population(recipe: Recipe, members: Members) -> Population:
+def compile_population(recipe: Recipe, members: MemberValues) -> Population:
     """Compiles the program that trains all of ``members``, whose values may be replaced but not their number."""
     shape = len(members.seeds), len(members.values["point"])
     alone = jax.eval_shape(recipe.initial_state, *_of_one(members))
@@ -235,7 +237,7 @@ def compile_population(recipe: Recipe, members: Members) -> Population:
 
 
 def _remembering(
-    recipe: Recipe, members: Members, alone: TrainState, constant: tuple[str, ...]
+    recipe: Recipe, members: MemberValues, alone: TrainState, constant: tuple[str, ...]
 ) -> tuple[Callable[..., PyTree] | None, TrainData]:
     """See ``Population.remember``; and the training set with the shapes of what is remembered."""
     objective = recipe.method(_of_one(members)[1])[0]
@@ -291,11 +293,11 @@ def _stack(trees: Sequence[PyTree]) -> PyTree:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
-def _of_one(members: Members) -> tuple[Any, Values]:
+def _of_one(members: MemberValues) -> tuple[Any, Values]:
     return members.seeds[0], {name: values[0] for name, values in members.values.items()}
 
 
-def _constant(recipe: Recipe, members: Members, alone: TrainState) -> tuple[str, ...]:
+def _constant(recipe: Recipe, members: MemberValues, alone: TrainState) -> tuple[str, ...]:
     """Names of what never changes and starts the same at every point."""
     declared = recipe.method(_of_one(members)[1])[0].constant
     if not declared or len(members.values["point"]) == 1:

@@ -13,8 +13,8 @@ import optax
 from jaxtyping import Array, Int
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.registry import Registry
-from repcon_jax.schema import check_type, parse_call
+from repcon_jax.options.registry import Registry
+from repcon_jax.options.schema import check_type, parse_call
 from repcon_jax.training.durations import Clock
 from repcon_jax.typing import Scalar
 

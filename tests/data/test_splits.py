@@ -3,7 +3,7 @@ import pytest
 
 from repcon_jax.data import DataConfig, channel_statistics, load, prepare_splits
 from repcon_jax.errors import ConfigError, DataError
-from repcon_jax.schema import to_dataclass
+from repcon_jax.options.schema import to_dataclass
 
 
 def images_of(*datasets):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from repcon_jax.derivatives import batched, hessian_vector_product
 from repcon_jax.errors import ConfigError
-from repcon_jax.landscape.curvature import batched, hessian_trace, hessian_vector_product, leading_eigenpairs
+from repcon_jax.landscape.curvature import hessian_trace, leading_eigenpairs
 from repcon_jax.landscape.fisher import fisher_trace
 from repcon_jax.landscape.lanczos import lanczos
 from repcon_jax.losses import softmax_cross_entropy_with_labels

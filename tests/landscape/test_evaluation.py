@@ -10,10 +10,11 @@ import pytest
 from repcon_jax import losses
 from repcon_jax.data import normalise
 from repcon_jax.errors import ConfigError
-from repcon_jax.landscape import linear_path, plane_through, recalibrate
-from repcon_jax.landscape.base import METRICS, build_metric
+from repcon_jax.landscape import linear_path, plane_through
 from repcon_jax.landscape.evaluation import Evaluation, LandscapeData, Split, calibration_batches
+from repcon_jax.landscape.metric import METRICS, build_metric
 from repcon_jax.models import attach_head, create_encoder, create_head
+from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.probing import run_probes
 from repcon_jax.random import stream
 from repcon_jax.tasks.landscape.surfaces import barycentric, on_path, on_plane, states_for

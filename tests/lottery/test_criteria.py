@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from repcon_jax.errors import ConfigError
-from repcon_jax.lottery.base import CRITERIA, Evidence, build_criterion, prune_iteratively, score
 from repcon_jax.lottery.criteria.movement import add_movement
 from repcon_jax.lottery.criteria.synflow import synaptic_flow, synflow_iterations
+from repcon_jax.lottery.criterion import CRITERIA, Evidence, build_criterion, prune_iteratively, score
 from repcon_jax.models import attach_head, create_head
 from repcon_jax.models.encoders.vgg import vgg
 from repcon_jax.trees import map_named, named_leaves
@@ -197,7 +197,7 @@ def test_random_scores_depend_on_the_key_and_the_leaf_alone():
 def test_another_process_draws_the_same():
     program = (
         "import jax, jax.numpy as jnp;"
-        "from repcon_jax.lottery.base import Evidence, build_criterion, score;"
+        "from repcon_jax.lottery.criterion import Evidence, build_criterion, score;"
         "e = Evidence({'a': jnp.zeros(2)}, {'a': jnp.ones(2, bool)}, key=jax.random.key(3));"
         "print(score(build_criterion('random'), e)['a'].tolist())"
     )

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from repcon_jax.errors import ConfigError, TreeError
-from repcon_jax.landscape.alignment import permutation_spec
 from repcon_jax.lottery.removal import remove_dead_units, take_units
 from repcon_jax.lottery.widths import with_any_widths
 from repcon_jax.models import attach_head, create_encoder, create_head, parameter_count
 from repcon_jax.models.encoders.resnet import resnet
+from repcon_jax.symmetry import permutation_spec
 from repcon_jax.trees import map_named, named_leaves
 from repcon_jax.typing import ModelState, Params
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from repcon_jax import cpu_compiler
-from repcon_jax.models.convolution import choose_convolution, cpu_convolution, linear_map, max_pool
-from repcon_jax.models.winograd import tile_size
+from repcon_jax.machine import cpu_compiler
+from repcon_jax.models.kernels.convolution import choose_convolution, cpu_convolution, linear_map, max_pool
+from repcon_jax.models.kernels.winograd import tile_size
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 METHODS = ["direct", "im2col", "winograd"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from repcon_jax.models.direct_convolution import direct_convolution
+from repcon_jax.models.kernels.direct_convolution import direct_convolution
 
 CASES = [
     ((9, 8), (3, 3), (1, 1), ((1, 1), (1, 1))),

@@ -9,8 +9,8 @@ import pytest
 from jax import lax
 
 from repcon_jax.models import winograd
-from repcon_jax.models.convolution import cpu_convolution
-from repcon_jax.models.winograd import tile_size, transforms, winograd_convolution
+from repcon_jax.models.kernels.convolution import cpu_convolution
+from repcon_jax.models.kernels.winograd import tile_size, transforms, winograd_convolution
 
 SAME = ((1, 1), (1, 1))
 

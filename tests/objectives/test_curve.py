@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import IMAGES, state_of, train_data
+from small_experiments import IMAGES, state_of, train_data
 
 from repcon_jax import losses
 from repcon_jax.errors import CheckpointError, ConfigError

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import IMAGES, context, distillation, state_of, train_data
+from small_experiments import IMAGES, context, distillation, state_of, train_data
 
 from repcon_jax import losses
 from repcon_jax.errors import CheckpointError, ConfigError

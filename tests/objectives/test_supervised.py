@@ -1,7 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from problems import IMAGES, state_of, train_data
+from small_experiments import IMAGES, state_of, train_data
 
 from repcon_jax.models import attach_head, create_encoder, create_head
 from repcon_jax.objectives import OBJECTIVES, Context

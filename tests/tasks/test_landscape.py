@@ -12,23 +12,24 @@ import numpy as np
 import pytest
 
 from repcon_jax.__main__ import main
-from repcon_jax.config import ExperimentConfig, plain_config, with_options
 from repcon_jax.data import SOURCES, DataConfig
+from repcon_jax.derivatives import hessian_vector_product
 from repcon_jax.errors import CheckpointError, ConfigError
-from repcon_jax.experiment import run_experiment
-from repcon_jax.landscape import hessian_vector_product
+from repcon_jax.machine.stopping import Stopped
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
+from repcon_jax.options.choices import with_options
 from repcon_jax.probing import ProbeConfig
-from repcon_jax.stopping import Stopped
+from repcon_jax.run.config import ExperimentConfig, plain_config
+from repcon_jax.run.execute import run_experiment
+from repcon_jax.run.references import expand
+from repcon_jax.run.runs import order_of
 from repcon_jax.tasks.landscape import run as module
-from repcon_jax.tasks.landscape.base import ANALYSES
+from repcon_jax.tasks.landscape.analyses import ANALYSES
 from repcon_jax.tasks.landscape.bench import build_bench
 from repcon_jax.tasks.landscape.config import LandscapeConfig, parse_landscape, plain_landscape
 from repcon_jax.tasks.landscape.losses import loss_of, state_of
 from repcon_jax.tasks.landscape.run import run_landscape
-from repcon_jax.tasks.references import expand
-from repcon_jax.tasks.runs import order_of
 from repcon_jax.training.checkpoints import CheckpointConfig
 from repcon_jax.training.mesh import MeshConfig
 
@@ -207,7 +208,7 @@ def test_curvature_is_that_of_the_loss_on_the_training_part(trained, tmp_path):
     results = run_landscape(config, tmp_path)
     found = results["points"]["run 0"]
     analysis = ANALYSES.build(config.analysis.name, **config.analysis.options)
-    bench = build_bench(config, tmp_path, analysis, print, lambda: 0)
+    bench = build_bench(config, tmp_path, list(analysis.networks), (), print, lambda: 0)
     network = bench.networks[names[0][1]]
     state, of_network = state_of(bench, network), loss_of(bench, "supervised_loss")
 
@@ -350,7 +351,7 @@ def test_a_star_stands_for_all_members_and_a_single_network_has_no_pair(trained,
 
 def test_several_hosts_are_refused_and_each_is_told(monkeypatch, capsys, tmp_path):
     told = []
-    monkeypatch.setattr("repcon_jax.distributed.connect", lambda hosts, facts: told.append(facts))
+    monkeypatch.setattr("repcon_jax.machine.distributed.connect", lambda hosts, facts: told.append(facts))
     config = pathlib.Path(__file__).parents[2] / "configs" / "landscape.py"
     hosts = ["--coordinator=127.0.0.1:9", "--num_processes=2", "--process_id=0"]
     assert main([f"--config={config}:digits,mlp,small", f"--workdir={tmp_path}", *hosts]) == 2

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from lotteries import CHAINS, DISTILLATION, PRETRAINING, RANDOM, TRAINING, config_of, rounds_without_figures
 
-from repcon_jax.config import ExperimentConfig, plain_config
 from repcon_jax.errors import CheckpointError, ConfigError, UserError
 from repcon_jax.lottery.counting import kept_count
 from repcon_jax.lottery.masks import density, is_nested
-from repcon_jax.metrics_log import read_metrics
+from repcon_jax.records.metrics_log import read_metrics
+from repcon_jax.run.config import ExperimentConfig, plain_config
 from repcon_jax.tasks.lottery import bench as module
 from repcon_jax.tasks.lottery import chains
 from repcon_jax.tasks.lottery.config import Chain, parse_lottery, plain_lottery
@@ -103,11 +103,11 @@ def test_killed_between_and_inside_rounds_it_goes_on_to_the_same_numbers(finishe
 
     real, calls = module.run_experiment, []
 
-    def killed_in_the_second_round(config, folder, say, problem):
+    def killed_in_the_second_round(config, folder, say, experiment):
         calls.append(folder)
         if len(calls) == 2:
             raise Killed  # its start is written already
-        return real(config, folder, say, problem)
+        return real(config, folder, say, experiment)
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "run_experiment", killed_in_the_second_round)

@@ -11,19 +11,21 @@ import pytest
 from lotteries import DISTILLATION, TRAINING, config_of, rounds_without_figures
 
 from repcon_jax import losses
-from repcon_jax.config import plain_config, with_options
 from repcon_jax.errors import ConfigError
 from repcon_jax.figures.lottery import lottery_table, write_lottery_figures
 from repcon_jax.lottery.counting import kept_count
 from repcon_jax.lottery.masks import counts, full_mask, is_nested, mask_agreement
 from repcon_jax.lottery.prunable import prunable
 from repcon_jax.models import ENCODERS
-from repcon_jax.problem import build_problem
+from repcon_jax.options.choices import with_options
 from repcon_jax.random import stream
+from repcon_jax.run.config import plain_config
+from repcon_jax.run.experiment import build_experiment
+from repcon_jax.run.seeded import initial_states
 from repcon_jax.tasks.lottery import bench as module
 from repcon_jax.tasks.lottery.config import Chain
 from repcon_jax.tasks.lottery.pruning import build_pruner, pruning_batches
-from repcon_jax.tasks.lottery.rounds import ends, initial_states
+from repcon_jax.tasks.lottery.rounds import ends
 from repcon_jax.tasks.lottery.run import run_lottery
 from repcon_jax.tasks.lottery.studies.agreement import chance_agreement
 from repcon_jax.tasks.lottery.studies.random_mask import random_like
@@ -233,15 +235,15 @@ def test_masks_at_initialisation_have_exact_counts_and_differ_by_criterion(befor
 def test_the_loss_of_a_criterion_is_that_of_training_images():
     training = dataclasses.replace(TRAINING, encoder=with_options(ENCODERS, "mlp", widths=(10,)), num_seeds=1)
     config = studied(training=plain_config(training), chains={"x": Chain(criterion="snip", pruned="before_training")})
-    problem = build_problem(training)
-    state, key = initial_states(problem)[0], jax.random.key(3)
-    pruner = build_pruner(config, config.chains["x"], problem, state.carried)
+    experiment = build_experiment(training)
+    state, key = initial_states(experiment)[0], jax.random.key(3)
+    pruner = build_pruner(config, config.chains["x"], experiment, state.carried)
     found = pruner.before_training((state.params, state.model_state), 0.5, key)
-    images, labels = pruning_batches(problem, config.pruning_examples, stream(key, "examples"))
+    images, labels = pruning_batches(experiment, config.pruning_examples, stream(key, "examples"))
     assert images.shape[:2] == labels.shape == (3, 20)  # all 60 images in batches of 20
 
     def loss(params):
-        logits = problem.model.apply(params, state.model_state, images.reshape(-1, *images.shape[2:]))[0].logits
+        logits = experiment.model.apply(params, state.model_state, images.reshape(-1, *images.shape[2:]))[0].logits
         return losses.softmax_cross_entropy_with_labels(logits, labels.ravel())
 
     scores = jax.tree.map(lambda w, g: np.abs(w * g), state.params, jax.grad(loss)(state.params))
@@ -300,11 +302,11 @@ def test_killed_inside_a_study_it_goes_on_to_the_same_numbers(finished, tmp_path
 
     real, calls = module.run_experiment, []
 
-    def killed_in_the_last_round_of_each_study(config, folder, say, problem):
+    def killed_in_the_last_round_of_each_study(config, folder, say, experiment):
         calls.append(folder)
         if "studies" in folder.parts and folder.name == "01" and calls.count(folder) == 1:
             raise Killed  # its start is written already
-        return real(config, folder, say, problem)
+        return real(config, folder, say, experiment)
 
     monkeypatch.setattr(module, "run_experiment", killed_in_the_last_round_of_each_study)
     for _ in config.studies:

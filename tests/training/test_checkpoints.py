@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from problems import distillation, state_of
+from small_experiments import distillation, state_of
 
 from repcon_jax.errors import CheckpointError
 from repcon_jax.training import checkpoints as module

@@ -12,7 +12,7 @@ from test_population import MLP
 
 from repcon_jax.__main__ import main
 from repcon_jax.errors import ConfigError
-from repcon_jax.metrics_log import read_metrics
+from repcon_jax.records.metrics_log import read_metrics
 from repcon_jax.training.checkpoints import load_params
 from repcon_jax.training.mesh import MeshConfig, build_mesh
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import distillation, state_of, train_data
+from small_experiments import distillation, state_of, train_data
 
 from repcon_jax.training import loop
 from repcon_jax.training.durations import clock

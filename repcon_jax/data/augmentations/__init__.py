@@ -11,8 +11,8 @@ import jax
 from jaxtyping import Array, Bool, Float
 
 from repcon_jax.errors import ConfigError
+from repcon_jax.options.registry import Registry
 from repcon_jax.random import Key
-from repcon_jax.registry import Registry
 
 AUGMENTATIONS = Registry("augmentation", "repcon_jax.data.augmentations")
 

@@ -3,6 +3,6 @@
 A source is a function of the split whose keyword-only arguments are its options; it returns a Dataset.
 """
 
-from repcon_jax.registry import Registry
+from repcon_jax.options.registry import Registry
 
 SOURCES = Registry("data", "repcon_jax.data.sources")

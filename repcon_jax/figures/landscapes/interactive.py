@@ -9,7 +9,7 @@ from repcon_jax.figures.landscapes.drawing import axis_labels, width_over_height
 from repcon_jax.figures.landscapes.scales import limits, numbers, scale_of
 from repcon_jax.figures.landscapes.surfaces3d import height_label, heights, is_surface, points_inside
 from repcon_jax.figures.landscapes.words import describe, number, slug, title_of
-from repcon_jax.files import write_atomically
+from repcon_jax.records.files import write_atomically
 
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from repcon_jax.figures.landscapes.tables import landscape_tables
 from repcon_jax.figures.landscapes.words import describe
-from repcon_jax.files import write_atomically
+from repcon_jax.records.files import write_atomically
 
 
 def write_landscape_report(workdir: pathlib.Path, results: dict[str, Any]) -> pathlib.Path:

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from repcon_jax.files import write_atomically
+from repcon_jax.records.files import write_atomically
 
 Rows = list[list[str]]
 

@@ -5,7 +5,7 @@ from typing import Literal
 from jaxtyping import Array, Float
 
 from repcon_jax import trees
-from repcon_jax.landscape.base import METRICS, ParameterMetric
+from repcon_jax.landscape.metric import METRICS, ParameterMetric
 from repcon_jax.typing import Params
 
 

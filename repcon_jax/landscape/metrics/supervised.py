@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from repcon_jax import losses
-from repcon_jax.landscape.base import METRICS, ExampleMetric
+from repcon_jax.landscape.metric import METRICS, ExampleMetric
 from repcon_jax.models import Outputs
 
 PerExample = Float[Array, " batch"]

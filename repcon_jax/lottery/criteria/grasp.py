@@ -2,8 +2,8 @@
 
 import jax
 
-from repcon_jax.landscape.curvature import hessian_vector_product
-from repcon_jax.lottery.base import CRITERIA, Criterion, Evidence
+from repcon_jax.derivatives import hessian_vector_product
+from repcon_jax.lottery.criterion import CRITERIA, Criterion, Evidence
 from repcon_jax.typing import PyTree
 
 

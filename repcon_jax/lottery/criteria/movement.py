@@ -5,7 +5,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from repcon_jax.lottery.base import CRITERIA, Criterion, Evidence
+from repcon_jax.lottery.criterion import CRITERIA, Criterion, Evidence
 from repcon_jax.typing import Params, PyTree
 
 

@@ -2,7 +2,7 @@
 
 import jax
 
-from repcon_jax.lottery.base import CRITERIA, Criterion
+from repcon_jax.lottery.criterion import CRITERIA, Criterion
 from repcon_jax.random import stream
 from repcon_jax.trees import map_named
 

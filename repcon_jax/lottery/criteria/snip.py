@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from repcon_jax.lottery.base import CRITERIA, Criterion, Evidence
+from repcon_jax.lottery.criterion import CRITERIA, Criterion, Evidence
 from repcon_jax.typing import PyTree
 
 

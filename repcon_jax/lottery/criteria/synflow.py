@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.lottery.base import CRITERIA, Criterion, Evidence
+from repcon_jax.lottery.criterion import CRITERIA, Criterion, Evidence
 from repcon_jax.models import Model
 from repcon_jax.trees import all_finite, map_named
 from repcon_jax.typing import ModelState, Params, PyTree

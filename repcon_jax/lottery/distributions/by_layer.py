@@ -3,7 +3,7 @@
 from repcon_jax.errors import check_range
 from repcon_jax.lottery.allocation import DISTRIBUTIONS, Layer
 from repcon_jax.lottery.counting import exact, share
-from repcon_jax.patterns import first_matches
+from repcon_jax.options.patterns import first_matches
 
 
 @DISTRIBUTIONS.register("by_layer")

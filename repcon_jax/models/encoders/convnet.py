@@ -1,8 +1,8 @@
 """A small plain convolutional network: a VGG with one convolution per stage."""
 
 from repcon_jax.errors import check_range
-from repcon_jax.models.convolution import ConvolutionName
 from repcon_jax.models.encoders.vgg import Vgg
+from repcon_jax.models.kernels.convolution import ConvolutionName
 from repcon_jax.models.layers import ComputeType, scale_width
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, check_batch_norm_parts

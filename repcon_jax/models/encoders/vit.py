@@ -14,7 +14,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.convolution import ConvolutionName, Images
+from repcon_jax.models.kernels.convolution import ConvolutionName, Images
 from repcon_jax.models.layers import (
     ComputeType,
     Linear,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.probing.base import PROBES, Details, Probe
+from repcon_jax.probing.probe import PROBES, Details, Probe
 from repcon_jax.probing.standardisation import standardise as standardise_features
 from repcon_jax.typing import Key
 

@@ -9,8 +9,8 @@ from jaxtyping import Array, Bool, Float, Int, Scalar
 
 from repcon_jax.errors import check_range
 from repcon_jax.losses import accuracy, softmax_cross_entropies_with_labels
-from repcon_jax.probing.base import PROBES, Details, Probe
 from repcon_jax.probing.linear_classifier import init_linear_classifier, linear_logits
+from repcon_jax.probing.probe import PROBES, Details, Probe
 from repcon_jax.probing.standardisation import standardise as standardise_features
 from repcon_jax.random import stream
 from repcon_jax.typing import Key, Params

@@ -9,9 +9,9 @@ from jaxtyping import Array, Float, Int
 
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.losses import accuracy, softmax_cross_entropies_with_labels
-from repcon_jax.probing.base import PROBES, Details, Probe
 from repcon_jax.probing.linear_classifier import linear_logits
 from repcon_jax.probing.logistic_regression import Fit, fit_logistic_regression, second_moment
+from repcon_jax.probing.probe import PROBES, Details, Probe
 from repcon_jax.probing.standardisation import standardise
 from repcon_jax.probing.stratification import stratified_ranks
 from repcon_jax.random import stream

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from repcon_jax.data import Dataset, prepare_splits, stratified_subset
 from repcon_jax.errors import ConfigError
-from repcon_jax.landscape.base import ExampleMetric, build_metric
 from repcon_jax.landscape.evaluation import (
     Evaluation,
     LandscapeData,
@@ -23,15 +22,15 @@ from repcon_jax.landscape.evaluation import (
     calibration_batches,
     check_needs,
 )
+from repcon_jax.landscape.metric import ExampleMetric, build_metric
+from repcon_jax.machine.stopping import Stopped
 from repcon_jax.models import Model
-from repcon_jax.networks import create_model
-from repcon_jax.planning import memory_limit
 from repcon_jax.random import stream
-from repcon_jax.stopping import Stopped
-from repcon_jax.tasks.landscape.base import Analysis
+from repcon_jax.run.networks import create_model
+from repcon_jax.run.planning import memory_limit
+from repcon_jax.run.references import Network, config_of, expand, load_network
 from repcon_jax.tasks.landscape.config import LandscapeConfig
 from repcon_jax.tasks.landscape.store import PointStore
-from repcon_jax.tasks.references import Network, config_of, expand, load_network
 from repcon_jax.trees import check_same_shapes
 from repcon_jax.typing import ModelState, Params, PyTree
 
@@ -41,7 +40,7 @@ _MOST_VECTORISED = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class Bench:
+class LandscapeBench:
     """What an analysis works with.
 
     Args:
@@ -74,7 +73,7 @@ class Bench:
         return jax.random.key(self.config.seed)
 
     def expanded(self, reference: str) -> list[str]:
-        """What a reference stands for, see ``repcon_jax.tasks.references.expand``."""
+        """What a reference stands for, see ``repcon_jax.run.references.expand``."""
         return expand(reference, self.config.runs)
 
     @property
@@ -178,29 +177,30 @@ class Bench:
 def build_bench(
     config: LandscapeConfig,
     workdir: pathlib.Path,
-    analysis: Analysis,
+    references: list[str],
+    curves: tuple[str, ...],
     say: Callable[[str], None],
     stop_requested: Callable[[], int],
-) -> Bench:
+) -> LandscapeBench:
     """Loads networks and data.
 
     Args:
         config: of the landscape.
         workdir: its work directory, whose runs are trained.
-        analysis: names the networks.
-        say, stop_requested: see ``Bench``.
+        references: of the networks, see ``all_references``.
+        curves: references of trained curves.
+        say, stop_requested: see ``LandscapeBench``.
     Raises:
         UserError: a checkpoint is missing, networks differ in shape, or a metric needs labels or a reference that are
             not there.
     """
-    references = all_references(analysis, config)
     run = config_of(references[0], config.runs)
     splits = prepare_splits(run.data)
     _, _, model = create_model(run, splits)
     example = jax.ShapeDtypeStruct((1, *splits.train.images.shape[1:]), jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), example)
     networks = {name: _fitted(load_network(name, workdir, config.runs), shapes) for name in references}
-    for name in analysis.curves:
+    for name in curves:
         networks[name] = _fitted(load_network(name, workdir, config.runs), shapes, is_curve=True)
     train = _part(splits.train, config.train_examples, config.seed)
     parts = {"train": train}
@@ -225,16 +225,20 @@ def build_bench(
     if len(jax.devices()) > 1:
         mesh = jax.make_mesh((len(jax.devices()),), ("points",), (AxisType.Auto,))
     data = _on_all(mesh, data)
-    return Bench(config, workdir, model, networks, data, splits.train.num_classes, mesh, say, stop_requested)
+    return LandscapeBench(config, workdir, model, networks, data, splits.train.num_classes, mesh, say, stop_requested)
 
 
-def all_references(analysis: Analysis, config: LandscapeConfig) -> list[str]:
-    """The references of all networks but the curves, each once, with stars written out.
+def all_references(networks: Sequence[str], config: LandscapeConfig) -> list[str]:
+    """The references of all networks and of what they are compared with, each once, with stars written out.
+
+    Args:
+        networks: references.
+        config: of the landscape.
 
     Raises:
         ConfigError: one names what does not exist.
     """
-    given = [*analysis.networks, *([config.reference] if config.reference else [])]
+    given = [*networks, *([config.reference] if config.reference else [])]
     return list(dict.fromkeys(itertools.chain.from_iterable(expand(reference, config.runs) for reference in given)))
 
 

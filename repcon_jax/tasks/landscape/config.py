@@ -4,13 +4,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from repcon_jax.config import ExperimentConfig, plain_config, with_options
 from repcon_jax.errors import check_range
-from repcon_jax.landscape.base import build_metric
 from repcon_jax.landscape.evaluation import BatchNorm
-from repcon_jax.schema import Choice, to_dataclass, to_dict
-from repcon_jax.tasks.landscape.base import ANALYSES
-from repcon_jax.tasks.runs import order_of, run_config
+from repcon_jax.landscape.metric import build_metric
+from repcon_jax.options.choices import with_options
+from repcon_jax.options.schema import Choice, to_dataclass, to_dict
+from repcon_jax.run.config import ExperimentConfig, plain_config
+from repcon_jax.run.runs import order_of, run_config
+from repcon_jax.tasks.landscape.analyses import ANALYSES
 from repcon_jax.training.mesh import MeshConfig
 
 
@@ -20,11 +21,11 @@ class LandscapeConfig:
 
     Args:
         title: one line for the report.
-        analysis: what is measured, see ``repcon_jax.tasks.landscape.base.ANALYSES``.
-        metrics: measured at every point: names from ``repcon_jax.landscape.base.METRICS`` or of probes, with options
+        analysis: what is measured, see ``repcon_jax.tasks.landscape.analyses``.
+        metrics: measured at every point: names from ``repcon_jax.landscape.metric.METRICS`` or of probes, with options
             where they differ from the defaults.
         task: tells this config from others.
-        runs: configs of the runs that are trained first, by name, see ``repcon_jax.tasks.runs``.
+        runs: configs of the runs that are trained first, by name, see ``repcon_jax.run.runs``.
         reference: the network with which outputs are compared; None for none.
         measured_on: parts of the data on which losses are measured.
         train_examples, test_examples: examples of each part, classes in proportion; None for all. Probes are fitted

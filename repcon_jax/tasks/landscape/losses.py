@@ -7,19 +7,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from repcon_jax.data import normalise, to_float
+from repcon_jax.derivatives import batched
 from repcon_jax.errors import ConfigError
-from repcon_jax.landscape.base import ExampleMetric, build_metric
-from repcon_jax.landscape.curvature import batched
 from repcon_jax.landscape.evaluation import check_needs
-from repcon_jax.landscape.recalibration import recalibrate
-from repcon_jax.tasks.landscape.bench import Bench
-from repcon_jax.tasks.references import Network
+from repcon_jax.landscape.metric import ExampleMetric, build_metric
+from repcon_jax.models.recalibration import recalibrate
+from repcon_jax.run.references import Network
+from repcon_jax.tasks.landscape.bench import LandscapeBench
 from repcon_jax.typing import ModelState, Params, PyTree
 
 Loss = Callable[[Params, ModelState], Float[Array, ""]]
 
 
-def loss_of(bench: Bench, text: str) -> Loss:
+def loss_of(bench: LandscapeBench, text: str) -> Loss:
     """The mean of a metric over the training part in full batches: params, batch norm statistics -> loss.
 
     Args:
@@ -43,7 +43,7 @@ def loss_of(bench: Bench, text: str) -> Loss:
     return lambda params, model_state: mean((params, model_state))
 
 
-def training_batches(bench: Bench) -> PyTree:
+def training_batches(bench: LandscapeBench) -> PyTree:
     """Normalised images [batches, batch, ...] and labels [batches, batch] or None; an incomplete batch is left out."""
     split, data = bench.data.splits["train"], bench.data
     size = min(bench.config.batch_size, split.images.shape[0])
@@ -56,7 +56,7 @@ def training_batches(bench: Bench) -> PyTree:
     return images, None if split.labels is None else cut(split.labels)
 
 
-def state_of(bench: Bench, network: Network) -> ModelState:
+def state_of(bench: LandscapeBench, network: Network) -> ModelState:
     """The batch norm statistics with which a network is measured, as the config says."""
     if bench.config.batch_norm != "recalibrated":
         return network.model_state

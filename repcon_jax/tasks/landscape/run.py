@@ -6,14 +6,14 @@ from typing import Any
 
 from repcon_jax.errors import ConfigError
 from repcon_jax.figures.landscapes import write_landscape_figures, write_landscape_report
-from repcon_jax.files import write_json
-from repcon_jax.stopping import stop_requests
-from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
+from repcon_jax.machine.stopping import stop_requests
+from repcon_jax.records.files import write_json
+from repcon_jax.run.references import expand
+from repcon_jax.run.runs import train_runs
+from repcon_jax.run.stages import begun, finished
+from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import all_references, build_bench
 from repcon_jax.tasks.landscape.config import LandscapeConfig, parse_landscape, plain_landscape
-from repcon_jax.tasks.references import expand
-from repcon_jax.tasks.runs import train_runs
-from repcon_jax.tasks.stages import begun, finished
 
 # Values are kept point by point, so a later start may ask for other points of the same surface.
 _MAY_DIFFER = tuple(f"analysis.{name}" for name in ("resolution", "extent", "margin", "crops", "zooms", "num_points"))
@@ -38,11 +38,11 @@ def run_landscape(config: LandscapeConfig, workdir: pathlib.Path, say: Callable[
     if (found := finished(workdir, plain, _complete, _MAY_DIFFER, say)) is not None:
         return found
     analysis = ANALYSES.build(config.analysis.name, **config.analysis.options)
-    _check_references(config, analysis)
+    references = _references(config, analysis)
     with begun(workdir, plain):
         train_runs(config.runs, workdir, say)
         with stop_requests() as stop_requested:
-            results = analysis.measure(build_bench(config, workdir, analysis, say, stop_requested))
+            results = analysis.measure(build_bench(config, workdir, references, analysis.curves, say, stop_requested))
         write_landscape_figures(workdir / "figures", results)
         write_landscape_report(workdir, results)
         write_json(workdir / "results.json", results)
@@ -53,11 +53,13 @@ def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain_landscape(parse_landscape(values))
 
 
-def _check_references(config: LandscapeConfig, analysis: Analysis) -> None:
-    """Finds wrong names before anything is trained."""
-    if not all_references(analysis, config):
+def _references(config: LandscapeConfig, analysis: Analysis) -> list[str]:
+    """All networks, by name; what is wrong is found before anything is trained."""
+    references = all_references(analysis.networks, config)
+    if not references:
         raise ConfigError("analysis names no network; give references such as 'RUN/seed_0/end'.")
     for reference in analysis.curves:
         expand(reference, config.runs)
     if config.reference and len(expand(config.reference, config.runs)) > 1:
         raise ConfigError(f"reference is {config.reference!r} but must be a single network; name a member.")
+    return references

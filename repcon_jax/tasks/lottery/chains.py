@@ -8,18 +8,20 @@ import jax.numpy as jnp
 
 from repcon_jax.errors import ConfigError
 from repcon_jax.lottery.masks import empty_layers, full_mask
-from repcon_jax.problem import Problem
-from repcon_jax.tasks.lottery.base import Start, Ticket
-from repcon_jax.tasks.lottery.bench import Bench
+from repcon_jax.models.network import Start, grafted
+from repcon_jax.run.experiment import Experiment
+from repcon_jax.run.references import expand, load_network
+from repcon_jax.run.seeded import started
+from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.config import Chain
 from repcon_jax.tasks.lottery.pruning import Pruner, build_pruner
-from repcon_jax.tasks.lottery.rounds import ends, grafted, started, stored_masks
-from repcon_jax.tasks.references import expand, load_network
+from repcon_jax.tasks.lottery.rounds import ends, stored_masks
+from repcon_jax.tasks.lottery.tickets import Ticket
 from repcon_jax.training.schedules import parse_schedule
 from repcon_jax.typing import PyTree
 
 
-def starts_of(bench: Bench, name: str, chain: Chain) -> dict[int, Start]:
+def starts_of(bench: LotteryBench, name: str, chain: Chain) -> dict[int, Start]:
     """Where each seed of a chain starts.
 
     Raises:
@@ -42,7 +44,7 @@ def starts_of(bench: Bench, name: str, chain: Chain) -> dict[int, Start]:
     return found
 
 
-def train_chain(bench: Bench, name: str, chain: Chain, starts: dict[int, Start]) -> list[Ticket]:
+def train_chain(bench: LotteryBench, name: str, chain: Chain, starts: dict[int, Start]) -> list[Ticket]:
     """Trains and prunes round by round.
 
     Args:
@@ -53,7 +55,7 @@ def train_chain(bench: Bench, name: str, chain: Chain, starts: dict[int, Start])
     Returns:
         The ticket of every round, the dense network first.
     """
-    pruner = build_pruner(bench.config, chain, bench.problem, next(iter(bench.states.values())).carried)
+    pruner = build_pruner(bench.config, chain, bench.experiment, next(iter(bench.states.values())).carried)
     full = {seed: full_mask(params) for seed, (params, _) in starts.items()}
     tickets: list[Ticket] = []
     for number, target in enumerate(bench.config.densities()):
@@ -64,14 +66,14 @@ def train_chain(bench: Bench, name: str, chain: Chain, starts: dict[int, Start])
         begins = starts if before is None or chain.rewinding == "weights" else end_of(before)
         density = bench.densities(masks)
         bench.say(f"{name}, round {number}: {density[0]:.2%} of the prunable weights.")
-        problem = problem_of_round(bench, name, number)
-        states = {s: started(problem, bench.states[s], begins[s], masks[s]) for s in masks}
-        accuracy = bench.train(folder, problem, states)[bench.measured_on]["accuracy"]
+        experiment = experiment_of_round(bench, name, number)
+        states = {s: started(experiment, bench.states[s], begins[s], masks[s]) for s in masks}
+        accuracy = bench.train(folder, experiment, states)[bench.measured_on]["accuracy"]
         tickets.append(Ticket(name, number, folder, starts, jax.device_get(masks), density, accuracy))
     return tickets
 
 
-def _first_with(bench: Bench, start: str) -> str:
+def _first_with(bench: LotteryBench, start: str) -> str:
     """The chain that trains the dense network of a start, for all chains that have it."""
     return next(name for name, chain in bench.config.chains.items() if chain.start == start)
 
@@ -104,17 +106,17 @@ def _masks(pruner: Pruner, before: Ticket, number: int, target: float) -> dict[i
     }
 
 
-def problem_of_round(bench: Bench, chain: str, number: int) -> Problem:
+def experiment_of_round(bench: LotteryBench, chain: str, number: int) -> Experiment:
     """Of the training of a chain's round; fine-tuning goes on with the learning rate that training ended with."""
     if bench.config.chains[chain].rewinding != "none" or number == 0:
-        return bench.problem
-    optimiser, clock = bench.problem.config.optimiser, bench.problem.clock
+        return bench.experiment
+    optimiser, clock = bench.experiment.config.optimiser, bench.experiment.clock
     schedule = parse_schedule(optimiser.learning_rate, clock, "training.optimiser.learning_rate")
     last = float(jnp.float32(schedule(clock.total_steps - 1)))
-    return bench.problem_of(optimiser=dataclasses.replace(optimiser, learning_rate=last))
+    return bench.experiment_of(optimiser=dataclasses.replace(optimiser, learning_rate=last))
 
 
-def _tell_of_empty(bench: Bench, where: str, before: Ticket | None, masks: dict[int, PyTree]) -> None:
+def _tell_of_empty(bench: LotteryBench, where: str, before: Ticket | None, masks: dict[int, PyTree]) -> None:
     for seed, mask in masks.items():
         known: Any = empty_layers(before.masks[seed]) if before else ()
         gone = [layer for layer in empty_layers(mask) if layer not in known]

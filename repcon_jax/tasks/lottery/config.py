@@ -4,15 +4,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from repcon_jax.config import ExperimentConfig, parse_config, plain_config
 from repcon_jax.errors import ConfigError, check_range, did_you_mean
 from repcon_jax.lottery.allocation import Layer, allocate
-from repcon_jax.lottery.base import build_criterion
+from repcon_jax.lottery.criterion import build_criterion
 from repcon_jax.lottery.schedules import parse_densities
 from repcon_jax.lottery.structure import build_structure
-from repcon_jax.schema import to_dataclass, to_dict
-from repcon_jax.tasks.lottery.base import build_study
-from repcon_jax.tasks.runs import order_of, run_config
+from repcon_jax.options.schema import to_dataclass, to_dict
+from repcon_jax.run.config import ExperimentConfig, parse_config, plain_config
+from repcon_jax.run.runs import order_of, run_config
+from repcon_jax.tasks.lottery.studies import build_study
 
 # What is at hand where a round is pruned.
 _AVAILABLE = frozenset({"start", "key", "loss", "batches", "flow"})
@@ -24,10 +24,10 @@ class Chain:
 
     Args:
         start: where every round starts: ``"random"``, the training's own initialisation, or a reference, see
-            ``repcon_jax.tasks.references``. A ``*`` gives every seed the member of its own seed. What the reference
+            ``repcon_jax.run.references``. A ``*`` gives every seed the member of its own seed. What the reference
             lacks, such as a classifier, is drawn freshly, once for all rounds.
         label: in tables and figures; None is the chain's name.
-        criterion: what is pruned first, see ``repcon_jax.lottery.base.CRITERIA``.
+        criterion: what is pruned first, see ``repcon_jax.lottery.criterion.CRITERIA``.
         structure: what is pruned as one, see ``repcon_jax.lottery.structure.STRUCTURES``.
         pruned: when masks are made. ``after_training``: what a round trained is pruned for the next one.
             ``before_training``: the start itself is pruned to each density, before anything is trained.
@@ -57,13 +57,13 @@ class LotteryConfig:
         training: plain config of the training of every round; its seeds are trained as one population.
         chains: by name, what is pruned and retrained round by round.
         task: tells this config from others.
-        runs: configs of the runs that are trained first, by name, see ``repcon_jax.tasks.runs``.
+        runs: configs of the runs that are trained first, by name, see ``repcon_jax.run.runs``.
         schedule: densities after each round, see ``repcon_jax.lottery.schedules``.
         prunable: which parameters may be pruned, see ``repcon_jax.lottery.prunable``.
         distribution: how a density is shared among layers, see ``repcon_jax.lottery.allocation``.
         pruning_examples: training images that a criterion sees, where it needs any.
         empty_layers: whether a round that leaves nothing of a layer is only told, ``warn``, or refused.
-        studies: what else is done with the tickets, see ``repcon_jax.tasks.lottery.base.STUDIES``.
+        studies: what else is done with the tickets, see ``repcon_jax.tasks.lottery.studies``.
         studied_chains: names of the chains whose tickets are studied; () is all.
         studied_rounds: numbers of the rounds that are studied, 0 the dense network; () is all.
     """

@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 
 from repcon_jax.data import gather, normalise, to_float
-from repcon_jax.landscape.recalibration import recalibrate
-from repcon_jax.lottery.base import Evidence, build_criterion, score
 from repcon_jax.lottery.criteria.synflow import synaptic_flow, synflow_iterations
+from repcon_jax.lottery.criterion import Evidence, build_criterion, score
 from repcon_jax.lottery.masks import full_mask
 from repcon_jax.lottery.prunable import prunable
 from repcon_jax.lottery.structure import build_structure
-from repcon_jax.problem import Problem
+from repcon_jax.models.network import Start
+from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.random import stream
-from repcon_jax.tasks.lottery.base import Start
+from repcon_jax.run.experiment import Experiment
 from repcon_jax.tasks.lottery.config import Chain, LotteryConfig
 from repcon_jax.training.step import apply_mask
 from repcon_jax.typing import Key, ModelState, Params, PyTree
@@ -29,13 +29,13 @@ class Pruner:
     Args:
         config: of the lottery.
         chain: of its chain.
-        problem: of a round's training.
+        experiment: of a round's training.
         scores: params, model state, mask, params at the start, batches, key -> scores; compiled once for all rounds.
     """
 
     config: LotteryConfig
     chain: Chain
-    problem: Problem
+    experiment: Experiment
     scores: Callable[..., PyTree]
 
     def after_training(self, mask: PyTree, start: Params, end: Start, density: float, key: Key) -> PyTree:
@@ -66,7 +66,7 @@ class Pruner:
     def _batches(self, key: Key) -> PyTree | None:
         if "batches" not in build_criterion(self.chain.criterion).needs:
             return None
-        return pruning_batches(self.problem, self.config.pruning_examples, stream(key, "examples"))
+        return pruning_batches(self.experiment, self.config.pruning_examples, stream(key, "examples"))
 
     def _pruned(
         self, mask: PyTree, start: Params, end: Start, density: float, key: Key, batches: PyTree | None
@@ -76,21 +76,21 @@ class Pruner:
         return build_structure(self.chain.structure)(scores, mask, may, density, self.config.distribution)
 
 
-def build_pruner(config: LotteryConfig, chain: Chain, problem: Problem, carried: PyTree) -> Pruner:
+def build_pruner(config: LotteryConfig, chain: Chain, experiment: Experiment, carried: PyTree) -> Pruner:
     """Compiles nothing yet.
 
     Args:
         config: of the lottery.
         chain: of its chain.
-        problem: of a round's training.
+        experiment: of a round's training.
         carried: what its objective carries along.
     """
-    return Pruner(config, chain, problem, jax.jit(partial(_scores, chain, problem, carried)))
+    return Pruner(config, chain, experiment, jax.jit(partial(_scores, chain, experiment, carried)))
 
 
-def pruning_batches(problem: Problem, examples: int, key: Key) -> PyTree:
+def pruning_batches(experiment: Experiment, examples: int, key: Key) -> PyTree:
     """Training images without augmentation, normalised [batches, batch, ...], and their labels [batches, batch]."""
-    data, clock = problem.recipe.data, problem.clock
+    data, clock = experiment.recipe.data, experiment.clock
     size = min(clock.batch_size, clock.num_examples)
     count = max(1, min(examples, clock.num_examples) // size)
     chosen = jax.random.permutation(key, clock.num_examples)[: count * size].reshape(count, size)
@@ -110,7 +110,7 @@ def check_structure(config: LotteryConfig, chain: Chain, params: Params) -> None
 
 def _scores(
     chain: Chain,
-    problem: Problem,
+    experiment: Experiment,
     carried: PyTree,
     params: Params,
     model_state: ModelState,
@@ -122,13 +122,13 @@ def _scores(
     criterion = build_criterion(chain.criterion)
     if chain.pruned == "before_training" and "loss" in criterion.needs:
         # Statistics of a network that was never trained are those of no data at all.
-        model_state = recalibrate(problem.model.apply, apply_mask(params, mask), model_state, batches[0])
+        model_state = recalibrate(experiment.model.apply, apply_mask(params, mask), model_state, batches[0])
 
     def loss(params: Params, batch: PyTree) -> jax.Array:
-        return jnp.mean(problem.objective.evaluate(params, carried, model_state, *batch)["loss"])
+        return jnp.mean(experiment.objective.evaluate(params, carried, model_state, *batch)["loss"])
 
     flow = None
     if "flow" in criterion.needs:
-        flow = synaptic_flow(problem.model, model_state, problem.recipe.example[1:])
+        flow = synaptic_flow(experiment.model, model_state, experiment.recipe.example[1:])
     evidence = Evidence(params, mask, start=start, loss=loss, batches=batches, flow=flow, key=key)
     return score(criterion, evidence)

@@ -9,18 +9,19 @@ import jax
 
 from repcon_jax.errors import ConfigError, UserError
 from repcon_jax.figures.lottery import write_lottery_figures, write_lottery_report
-from repcon_jax.files import write_json
 from repcon_jax.lottery.masks import layer_densities
-from repcon_jax.metrics_log import read_metrics
-from repcon_jax.problem import build_problem
-from repcon_jax.tasks.lottery.base import Study, Ticket, build_study
-from repcon_jax.tasks.lottery.bench import Bench
+from repcon_jax.records.files import write_json
+from repcon_jax.records.metrics_log import read_metrics
+from repcon_jax.run.experiment import build_experiment
+from repcon_jax.run.references import expand
+from repcon_jax.run.runs import train_runs
+from repcon_jax.run.stages import begun, finished
+from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.chains import starts_of, train_chain
 from repcon_jax.tasks.lottery.config import LotteryConfig, parse_lottery, plain_lottery
 from repcon_jax.tasks.lottery.pruning import check_structure
-from repcon_jax.tasks.references import expand
-from repcon_jax.tasks.runs import train_runs
-from repcon_jax.tasks.stages import begun, finished
+from repcon_jax.tasks.lottery.studies import Study, build_study
+from repcon_jax.tasks.lottery.tickets import Ticket
 
 # Every study has a folder of its own, so a later start may ask for others.
 _MAY_DIFFER = ("title", "studies", "studied_chains", "studied_rounds")
@@ -45,7 +46,7 @@ def run_lottery(config: LotteryConfig, workdir: pathlib.Path, say: Callable[[str
     plain = plain_lottery(config)
     if (found := finished(workdir, plain, _complete, _MAY_DIFFER, say)) is not None:
         return found
-    bench = Bench(config, workdir, build_problem(config.training_config()), say)
+    bench = LotteryBench(config, workdir, build_experiment(config.training_config()), say)
     studies = {text: build_study(text) for text in config.studies}
     _check(bench, studies)
     with begun(workdir, plain):
@@ -57,7 +58,7 @@ def run_lottery(config: LotteryConfig, workdir: pathlib.Path, say: Callable[[str
     return results
 
 
-def _results(bench: Bench, studies: dict[str, Study]) -> dict[str, Any]:
+def _results(bench: LotteryBench, studies: dict[str, Study]) -> dict[str, Any]:
     config = bench.config
     # All starts are read before anything is trained.
     starts = {name: starts_of(bench, name, chain) for name, chain in config.chains.items()}
@@ -89,15 +90,16 @@ def _entry(ticket: Ticket) -> dict[str, Any]:
     }
 
 
-def _check(bench: Bench, studies: dict[str, Study]) -> None:
+def _check(bench: LotteryBench, studies: dict[str, Study]) -> None:
     """Finds what is wrong before anything is trained."""
-    config, problem = bench.config, bench.problem
-    if not problem.objective.uses_labels:
+    config, experiment = bench.config, bench.experiment
+    if not experiment.objective.uses_labels:
         raise ConfigError(
-            f"training.objective.name is {problem.config.objective.name!r}, which has no accuracy; take 'supervised'."
+            f"training.objective.name is {experiment.config.objective.name!r}, which has no accuracy; take "
+            "'supervised'."
         )
-    example = jax.ShapeDtypeStruct(problem.recipe.example, "float32")
-    params = jax.eval_shape(problem.objective.start, jax.random.key(0), example)[0]
+    example = jax.ShapeDtypeStruct(experiment.recipe.example, "float32")
+    params = jax.eval_shape(experiment.objective.start, jax.random.key(0), example)[0]
     for name, chain in config.chains.items():
         if chain.start != "random":
             expand(chain.start, config.runs)

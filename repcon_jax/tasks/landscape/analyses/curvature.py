@@ -14,10 +14,10 @@ from repcon_jax.landscape.paths import linear_path
 from repcon_jax.landscape.sharpness import sharpness
 from repcon_jax.landscape.slopes import one_sided_slopes, valley_asymmetry
 from repcon_jax.random import stream
-from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
-from repcon_jax.tasks.landscape.bench import Bench
+from repcon_jax.run.references import Network
+from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
+from repcon_jax.tasks.landscape.bench import LandscapeBench
 from repcon_jax.tasks.landscape.losses import loss_of, state_of, training_batches
-from repcon_jax.tasks.references import Network
 from repcon_jax.typing import ModelState, Params
 
 
@@ -60,7 +60,7 @@ def curvature(
     for name in {name for line in lines for name in line} - {name for name, _ in points}:
         raise ConfigError(f"analysis.lines names {name!r}, which is none of analysis.points; name one of them.")
 
-    def measures(bench: Bench) -> dict[str, Callable[..., Any]]:
+    def measures(bench: LandscapeBench) -> dict[str, Callable[..., Any]]:
         """The compiled functions (params, model state, key) -> number or numbers, which all points share."""
         value = loss_of(bench, loss)
         inputs = training_batches(bench)[0]
@@ -85,7 +85,7 @@ def curvature(
             del functions["fisher"]
         return {name: jax.jit(function) for name, function in functions.items()}
 
-    def at_point(bench: Bench, functions: dict[str, Callable[..., Any]], network: Network) -> dict[str, Any]:
+    def at_point(bench: LandscapeBench, functions: dict[str, Callable[..., Any]], network: Network) -> dict[str, Any]:
         state = state_of(bench, network)
         found = {name: of(network.params, state, stream(bench.key, name)) for name, of in functions.items()}
         values, residuals = found["eigenpairs"]
@@ -98,7 +98,9 @@ def curvature(
             "sharpness": {name: float(found[name]) for name in ("uniform", "filter")},
         }
 
-    def along_line(of_line: Callable[..., jax.Array], bench: Bench, first: Network, second: Network) -> dict[str, Any]:
+    def along_line(
+        of_line: Callable[..., jax.Array], bench: LandscapeBench, first: Network, second: Network
+    ) -> dict[str, Any]:
         t = jnp.linspace(-reach, reach, 2 * num_points - 1).at[num_points - 1].set(0.0)
         values = np.asarray(of_line(linear_path(first.params, second.params), state_of(bench, first), t))
         roots = jnp.sqrt(jnp.maximum(values, 0.0))
@@ -110,7 +112,7 @@ def curvature(
             "asymmetry": float(valley_asymmetry(roots, t)),
         }
 
-    def measure(bench: Bench) -> dict[str, Any]:
+    def measure(bench: LandscapeBench) -> dict[str, Any]:
         networks = {name: bench.networks[reference] for name, reference in points}
         value = loss_of(bench, loss)
         of_line = jax.jit(lambda path, state, t: jax.lax.map(lambda at: value(path(at), state), t))

@@ -12,11 +12,11 @@ from repcon_jax.landscape.curvature import leading_eigenpairs
 from repcon_jax.landscape.directions import filter_normalise, principal_directions, random_direction
 from repcon_jax.landscape.planes import extent_around, plane_along, project
 from repcon_jax.random import stream
+from repcon_jax.run.references import Network
+from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.analyses.plane import measure_plane
-from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
-from repcon_jax.tasks.landscape.bench import Bench
+from repcon_jax.tasks.landscape.bench import LandscapeBench
 from repcon_jax.tasks.landscape.losses import loss_of, state_of
-from repcon_jax.tasks.references import Network
 from repcon_jax.trees import norm
 from repcon_jax.typing import PyTree
 
@@ -59,7 +59,7 @@ def directions(
             "checkpoints, which --config.runs.NAME.checkpoint.keep_every keeps."
         )
 
-    def vectors(bench: Bench, network: Network) -> list[PyTree]:
+    def vectors(bench: LandscapeBench, network: Network) -> list[PyTree]:
         if along == "random":
             keys = [stream(bench.key, "direction", i) for i in range(2)]
             return [filter_normalise(random_direction(key, network.params), network.params) for key in keys]
@@ -75,7 +75,7 @@ def directions(
             length = norm(network.params)
         return [jax.tree.map(lambda leaf: length * leaf, vector) for vector in found]
 
-    def measure(bench: Bench) -> dict[str, Any]:
+    def measure(bench: LandscapeBench) -> dict[str, Any]:
         network = bench.networks[centre]
         plane = plane_along(network.params, *vectors(bench, network))
         way = {reference: project(plane, bench.networks[reference].params) for reference in trajectory}

@@ -8,15 +8,16 @@ from typing import Any, Literal
 import numpy as np
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.landscape.alignment import apply_permutation, match_weights, permutation_spec
 from repcon_jax.landscape.barriers import barrier, barrier_over_mean, instability
 from repcon_jax.landscape.paths import PATHS, Path
+from repcon_jax.merging import match_weights
 from repcon_jax.random import stream
-from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
-from repcon_jax.tasks.landscape.bench import Bench
+from repcon_jax.run.references import Network, config_of
+from repcon_jax.symmetry import apply_permutation, permutation_spec
+from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
+from repcon_jax.tasks.landscape.bench import LandscapeBench
 from repcon_jax.tasks.landscape.store import as_json
 from repcon_jax.tasks.landscape.surfaces import on_path, states_for
-from repcon_jax.tasks.references import Network, config_of
 
 
 @ANALYSES.register("paths")
@@ -41,7 +42,7 @@ def paths(
     """
     check_range("analysis.num_points", num_points, 2)
 
-    def measure(bench: Bench) -> dict[str, Any]:
+    def measure(bench: LandscapeBench) -> dict[str, Any]:
         found = {name: _pairs(name, references, bench) for name, references in groups.items()}
         measured = {
             name: [_measure_pair(bench, pair, kind, num_points, align) for pair in pairs]
@@ -53,7 +54,7 @@ def paths(
 
 
 def path_results(
-    bench: Bench, groups: dict[str, list[dict[str, Any]]], num_points: int, kind: str, aligned: bool
+    bench: LandscapeBench, groups: dict[str, list[dict[str, Any]]], num_points: int, kind: str, aligned: bool
 ) -> dict[str, Any]:
     """The results of paths, as figures read them.
 
@@ -75,7 +76,7 @@ def path_results(
     }
 
 
-def along(bench: Bench, path: Path, networks: list[Network], num_points: int, kind: str) -> dict[str, Any]:
+def along(bench: LandscapeBench, path: Path, networks: list[Network], num_points: int, kind: str) -> dict[str, Any]:
     """Every metric along a path, and the barriers.
 
     Args:
@@ -111,7 +112,7 @@ def pairs_within(expanded: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
     return [pair for found in sets for pair in itertools.combinations(found, 2)]
 
 
-def _pairs(group: str, references: tuple[str, ...], bench: Bench) -> list[tuple[Network, Network]]:
+def _pairs(group: str, references: tuple[str, ...], bench: LandscapeBench) -> list[tuple[Network, Network]]:
     names = pairs_within([bench.expanded(reference) for reference in references])
     if not names:
         raise ConfigError(
@@ -121,7 +122,7 @@ def _pairs(group: str, references: tuple[str, ...], bench: Bench) -> list[tuple[
 
 
 def _measure_pair(
-    bench: Bench, pair: tuple[Network, Network], kind: str, num_points: int, align: bool
+    bench: LandscapeBench, pair: tuple[Network, Network], kind: str, num_points: int, align: bool
 ) -> dict[str, Any]:
     first, second = pair
     if align:
@@ -135,7 +136,7 @@ def _measure_pair(
     )
 
 
-def _aligned(bench: Bench, first: Network, second: Network) -> Network:
+def _aligned(bench: LandscapeBench, first: Network, second: Network) -> Network:
     """The second network with its units in the order of the first one's."""
     run = config_of(first.name, bench.config.runs)
     names = run.encoder.name, run.head.name

@@ -8,8 +8,8 @@ import numpy as np
 
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.landscape.planes import Basis, Extent, Origin, Plane, extent_around, grid, plane_through
-from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
-from repcon_jax.tasks.landscape.bench import Bench
+from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
+from repcon_jax.tasks.landscape.bench import LandscapeBench
 from repcon_jax.tasks.landscape.store import as_json
 from repcon_jax.tasks.landscape.surfaces import on_plane, states_for
 
@@ -47,7 +47,7 @@ def plane(
     for fraction in zooms:
         check_range("analysis.zooms", fraction, 0, open_low=True)
 
-    def measure(bench: Bench) -> dict[str, Any]:
+    def measure(bench: LandscapeBench) -> dict[str, Any]:
         networks = [bench.networks[reference] for _, reference in points]
         found = plane_through(*(network.params for network in networks), origin=origin, basis=basis)
         whole = extent or extent_around(found.anchors, margin, None if basis == "raw" else 1.0)
@@ -67,7 +67,7 @@ def plane(
 
 
 def measure_plane(
-    bench: Bench,
+    bench: LandscapeBench,
     plane: Plane,
     points: dict[str, list[float]],
     states: list[Any],

@@ -6,9 +6,9 @@ import jax
 
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.landscape.paths import PATHS, curve, linear_path
+from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.analyses.paths import along, path_results
-from repcon_jax.tasks.landscape.base import ANALYSES, Analysis
-from repcon_jax.tasks.landscape.bench import Bench
+from repcon_jax.tasks.landscape.bench import LandscapeBench
 
 
 @ANALYSES.register("route")
@@ -39,7 +39,7 @@ def route(
             "two ends; correct --config.analysis.through."
         )
 
-    def measure(bench: Bench) -> dict[str, Any]:
+    def measure(bench: LandscapeBench) -> dict[str, Any]:
         networks = [bench.networks[reference] for reference in through]
         ends = [networks[0], networks[-1]]
         groups = {"straight line": [along(bench, linear_path(*(n.params for n in ends)), ends, num_points, "linear")]}

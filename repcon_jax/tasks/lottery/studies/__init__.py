@@ -1,1 +1,46 @@
-"""One file per study; the registry imports them all."""
+"""What a study of tickets is, and the registry that finds the files of this folder, one a study."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from repcon_jax.options.registry import Registry
+from repcon_jax.options.schema import parse_call
+from repcon_jax.tasks.lottery.tickets import Ticket
+
+if TYPE_CHECKING:
+    from repcon_jax.tasks.lottery.bench import LotteryBench
+
+STUDIES = Registry("study", "repcon_jax.tasks.lottery.studies")
+
+
+def _nothing(bench: "LotteryBench") -> None:
+    del bench
+
+
+@dataclass(frozen=True)
+class Study:
+    """Something that is done with tickets.
+
+    Args:
+        kind: what its entries hold, which says how they are drawn: ``accuracy``, that of training something else in
+            the ticket's place; ``transfer``, likewise on other data; ``barrier``; ``agreement`` between seeds; ``size``
+            after removal.
+        measure: bench, the name under which it keeps its files, tickets -> entries as JSON values, each with the
+            ``labels`` of its ticket.
+        check: raises UserError where it cannot be done, before anything is trained.
+    """
+
+    kind: Literal["accuracy", "transfer", "barrier", "agreement", "size"]
+    measure: Callable[["LotteryBench", str, list[Ticket]], list[dict[str, Any]]]
+    check: Callable[["LotteryBench"], None] = _nothing
+
+
+def build_study(text: str) -> Study:
+    """The study of a text such as ``"reinitialised"`` or ``"transfer(data='cifar100')"``.
+
+    Raises:
+        ConfigError: no study has that name, or an option does not fit.
+    """
+    name, options = parse_call(text, "studies")
+    return STUDIES.build(name, **options)

@@ -7,10 +7,11 @@ from typing import Any
 from repcon_jax.errors import ConfigError
 from repcon_jax.lottery.masks import counts, intersection, mask_agreement, sign_agreement
 from repcon_jax.lottery.prunable import prunable
-from repcon_jax.results import spread
-from repcon_jax.tasks.lottery.base import STUDIES, Study, Ticket
-from repcon_jax.tasks.lottery.bench import Bench
+from repcon_jax.records.results import spread
+from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.chains import end_of
+from repcon_jax.tasks.lottery.studies import STUDIES, Study
+from repcon_jax.tasks.lottery.tickets import Ticket
 from repcon_jax.trees import named_leaves
 from repcon_jax.typing import PyTree
 
@@ -25,18 +26,18 @@ def agreement() -> Study:
     counts.
     """
 
-    def measure(bench: Bench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
+    def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
         del name
         return [ticket.labels | _agreement(bench, ticket) for ticket in tickets]
 
-    def check(bench: Bench) -> None:
+    def check(bench: LotteryBench) -> None:
         if len(bench.states) < 2:
             raise ConfigError("studies has 'agreement' but there is one seed; set --config.training.num_seeds=2.")
 
     return Study("agreement", measure, check)
 
 
-def _agreement(bench: Bench, ticket: Ticket) -> dict[str, Any]:
+def _agreement(bench: LotteryBench, ticket: Ticket) -> dict[str, Any]:
     may = named_leaves(prunable(bench.config.prunable, next(iter(ticket.masks.values()))))
     chosen = {seed: _leaves(mask, may) for seed, mask in ticket.masks.items()}
     start = {seed: _leaves(params, may) for seed, (params, _) in ticket.starts.items()}

@@ -9,19 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from repcon_jax.errors import check_range
-from repcon_jax.files import read_json, write_json
 from repcon_jax.landscape.barriers import barrier, barrier_over_mean
-from repcon_jax.landscape.base import build_metric
 from repcon_jax.landscape.evaluation import BatchNorm, Evaluation, LandscapeData, Split, calibration_batches
+from repcon_jax.landscape.metric import build_metric
 from repcon_jax.landscape.paths import PATHS
-from repcon_jax.problem import Problem
+from repcon_jax.models.network import Start
 from repcon_jax.random import stream
-from repcon_jax.results import spread
+from repcon_jax.records.files import read_json, write_json
+from repcon_jax.records.results import spread
+from repcon_jax.run.experiment import Experiment
+from repcon_jax.run.seeded import started
 from repcon_jax.tasks.landscape.surfaces import on_path, states_for
-from repcon_jax.tasks.lottery.base import STUDIES, Start, Study, Ticket
-from repcon_jax.tasks.lottery.bench import Bench
-from repcon_jax.tasks.lottery.chains import begin_of, end_of, problem_of_round
-from repcon_jax.tasks.lottery.rounds import started
+from repcon_jax.tasks.lottery.bench import LotteryBench
+from repcon_jax.tasks.lottery.chains import begin_of, end_of, experiment_of_round
+from repcon_jax.tasks.lottery.studies import STUDIES, Study
+from repcon_jax.tasks.lottery.tickets import Ticket
 
 _METRICS = ("error", "supervised_loss")
 
@@ -44,7 +46,7 @@ def instability(*, num_points: int = 11, batch_norm: BatchNorm = "recalibrated",
     check_range("studies.num_points", num_points, 3)
     check_range("studies.seed_offset", seed_offset, 1, 2**30)
 
-    def measure(bench: Bench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
+    def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
         walk = _walk(bench, batch_norm, num_points)
         entries = []
         for ticket in tickets:
@@ -59,16 +61,16 @@ def instability(*, num_points: int = 11, batch_norm: BatchNorm = "recalibrated",
     return Study("barrier", measure)
 
 
-def _train_again(bench: Bench, folder: pathlib.Path, ticket: Ticket, offset: int) -> dict[int, Start]:
+def _train_again(bench: LotteryBench, folder: pathlib.Path, ticket: Ticket, offset: int) -> dict[int, Start]:
     """What every seed ends with when it is trained with the data order of another."""
     seeds = {seed: seed + offset for seed in ticket.masks}
-    problem = _with_seeds(problem_of_round(bench, ticket.chain, ticket.number), tuple(seeds.values()))
+    experiment = _with_seeds(experiment_of_round(bench, ticket.chain, ticket.number), tuple(seeds.values()))
     bench.say(f"instability of {ticket.chain}, round {ticket.number}.")
     begin = begin_of(ticket)
     states = {
-        seeds[seed]: started(problem, bench.states[seed], begin[seed], mask) for seed, mask in ticket.masks.items()
+        seeds[seed]: started(experiment, bench.states[seed], begin[seed], mask) for seed, mask in ticket.masks.items()
     }
-    bench.train(folder, problem, states)
+    bench.train(folder, experiment, states)
     again = dataclasses.replace(
         ticket,
         folder=folder,
@@ -78,30 +80,30 @@ def _train_again(bench: Bench, folder: pathlib.Path, ticket: Ticket, offset: int
     return {seed: end_of(again)[other] for seed, other in seeds.items()}
 
 
-def _with_seeds(problem: Problem, seeds: tuple[int, ...]) -> Problem:
-    """The same problem, and its programs, for other seeds."""
-    population = {**problem.config.population, "seed": seeds}
+def _with_seeds(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:
+    """The same experiment, and its programs, for other seeds."""
+    population = {**experiment.config.population, "seed": seeds}
     return dataclasses.replace(
-        problem, config=dataclasses.replace(problem.config, seed=0, num_seeds=1, population=population)
+        experiment, config=dataclasses.replace(experiment.config, seed=0, num_seeds=1, population=population)
     )
 
 
-def _walk(bench: Bench, batch_norm: BatchNorm, num_points: int) -> Any:
+def _walk(bench: LotteryBench, batch_norm: BatchNorm, num_points: int) -> Any:
     """Two networks -> every metric at points of the line between them; compiled once for all tickets."""
-    problem = bench.problem
-    data, part = problem.recipe.data, bench.measured_on
-    images, labels = (data.images, data.labels) if problem.test is None else problem.test
+    experiment = bench.experiment
+    data, part = experiment.recipe.data, bench.measured_on
+    images, labels = (data.images, data.labels) if experiment.test is None else experiment.test
     evaluation = Evaluation(
-        model=problem.model,
+        model=experiment.model,
         locate=on_path,
         metrics=tuple((text, build_metric(text)) for text in _METRICS),
         batch_norm=batch_norm,
         num_classes=int(jnp.max(labels)) + 1,
-        batch_size=problem.clock.batch_size,
+        batch_size=experiment.clock.batch_size,
         measured_on=(part,),
     )
     key = stream(jax.random.key(0), "calibration")
-    calibration = calibration_batches(data.images, bench.config.pruning_examples, problem.clock.batch_size, key)
+    calibration = calibration_batches(data.images, bench.config.pruning_examples, experiment.clock.batch_size, key)
     given = LandscapeData({part: Split(images, labels)}, calibration, data.mean, data.std, None, key)
     evaluate = jax.jit(evaluation.evaluate)
     points = jnp.linspace(0, 1, num_points)[:, None]

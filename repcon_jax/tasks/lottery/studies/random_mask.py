@@ -3,13 +3,15 @@
 import jax
 import jax.numpy as jnp
 
-from repcon_jax.lottery.base import Evidence, build_criterion, score
+from repcon_jax.lottery.criterion import Evidence, build_criterion, score
 from repcon_jax.lottery.masks import counts, full_mask
 from repcon_jax.lottery.prunable import prunable
 from repcon_jax.lottery.selection import select
+from repcon_jax.models.network import Start
 from repcon_jax.random import stream
-from repcon_jax.tasks.lottery.base import STUDIES, Start, Study, Ticket
-from repcon_jax.tasks.lottery.bench import Bench
+from repcon_jax.tasks.lottery.bench import LotteryBench
+from repcon_jax.tasks.lottery.studies import STUDIES, Study
+from repcon_jax.tasks.lottery.tickets import Ticket
 from repcon_jax.trees import named_leaves
 from repcon_jax.typing import PyTree
 
@@ -25,7 +27,7 @@ def random_mask(*, layerwise: bool = True) -> Study:
     Source: Frankle et al., arXiv 2009.08576, section 5 (random shuffling); Frankle and Carbin, arXiv 1803.03635.
     """
 
-    def measure(bench: Bench, name: str, tickets: list[Ticket]) -> list[dict]:
+    def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict]:
         def vary(ticket: Ticket, seed: int) -> tuple[Start, PyTree]:
             may = prunable(bench.config.prunable, ticket.masks[seed])
             key = stream(jax.random.key(seed), f"random mask of {ticket.chain}", ticket.number)

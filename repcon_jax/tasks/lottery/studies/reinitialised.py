@@ -3,9 +3,11 @@
 import jax.numpy as jnp
 
 from repcon_jax.errors import check_range
-from repcon_jax.members import Group
-from repcon_jax.tasks.lottery.base import STUDIES, Start, Study, Ticket
-from repcon_jax.tasks.lottery.bench import Bench
+from repcon_jax.models.network import Start
+from repcon_jax.run.members import Group
+from repcon_jax.tasks.lottery.bench import LotteryBench
+from repcon_jax.tasks.lottery.studies import STUDIES, Study
+from repcon_jax.tasks.lottery.tickets import Ticket
 from repcon_jax.typing import PyTree
 
 
@@ -20,11 +22,11 @@ def reinitialised(*, seed_offset: int = 1000) -> Study:
     """
     check_range("studies.seed_offset", seed_offset, 1, 2**30)
 
-    def measure(bench: Bench, name: str, tickets: list[Ticket]) -> list[dict]:
-        values = {key: column[0] for key, column in bench.problem.members(Group((0,), (0,))).values.items()}
+    def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict]:
+        values = {key: column[0] for key, column in bench.experiment.members(Group((0,), (0,))).values.items()}
 
         def vary(ticket: Ticket, seed: int) -> tuple[Start, PyTree]:
-            state = bench.problem.recipe.initial_state(jnp.int32(seed + seed_offset), values)
+            state = bench.experiment.recipe.initial_state(jnp.int32(seed + seed_offset), values)
             return (state.params, state.model_state), ticket.masks[seed]
 
         return bench.retrain(name, tickets, vary)

@@ -7,15 +7,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from repcon_jax.config import ExperimentConfig
 from repcon_jax.data import normalise, to_float
 from repcon_jax.errors import check_range
 from repcon_jax.lottery.masks import counts
 from repcon_jax.lottery.removal import Smaller, remove_dead_units
 from repcon_jax.lottery.widths import with_any_widths
-from repcon_jax.tasks.lottery.base import STUDIES, Start, Study, Ticket
-from repcon_jax.tasks.lottery.bench import Bench
+from repcon_jax.models.network import Start
+from repcon_jax.run.config import ExperimentConfig
+from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.chains import end_of
+from repcon_jax.tasks.lottery.studies import STUDIES, Study
+from repcon_jax.tasks.lottery.tickets import Ticket
 from repcon_jax.typing import PyTree
 
 
@@ -33,15 +35,15 @@ def removal(*, batch_size: int = 128, repeats: int = 20) -> Study:
     check_range("studies.batch_size", batch_size, 1)
     check_range("studies.repeats", repeats, 1)
 
-    def measure(bench: Bench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
+    def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
         del name
-        data = bench.problem.recipe.data
+        data = bench.experiment.recipe.data
         images = normalise(to_float(data.images[:batch_size]), data.mean, data.std)
         return [ticket.labels | _measure(bench, ticket, images, repeats) for ticket in tickets]
 
-    def check(bench: Bench) -> None:
+    def check(bench: LotteryBench) -> None:
         state = next(iter(bench.states.values()))
-        _smaller(bench.problem.config, (state.params, state.model_state), state.mask)
+        _smaller(bench.experiment.config, (state.params, state.model_state), state.mask)
 
     return Study("size", measure, check)
 
@@ -57,10 +59,10 @@ def _smaller(config: ExperimentConfig, end: Start, mask: PyTree) -> Smaller:
     )
 
 
-def _measure(bench: Bench, ticket: Ticket, images: jax.Array, repeats: int) -> dict[str, Any]:
+def _measure(bench: LotteryBench, ticket: Ticket, images: jax.Array, repeats: int) -> dict[str, Any]:
     seed, end = next(iter(end_of(ticket).items()))
-    smaller = _smaller(bench.problem.config, end, ticket.masks[seed])
-    model = bench.problem.model
+    smaller = _smaller(bench.experiment.config, end, ticket.masks[seed])
+    model = bench.experiment.model
     passes = [
         (jax.jit(lambda *network: model.apply(*network, False)[0].logits), end),
         (

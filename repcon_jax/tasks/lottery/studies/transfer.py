@@ -6,10 +6,11 @@ from typing import Any, Literal
 from repcon_jax.data import SOURCES
 from repcon_jax.errors import ConfigError
 from repcon_jax.lottery.masks import full_mask
-from repcon_jax.problem import Problem
-from repcon_jax.tasks.lottery.base import STUDIES, Start, Study, Ticket
-from repcon_jax.tasks.lottery.bench import Bench
-from repcon_jax.tasks.lottery.rounds import fitting, grafted
+from repcon_jax.models.network import Start, fitting, grafted
+from repcon_jax.run.experiment import Experiment
+from repcon_jax.tasks.lottery.bench import LotteryBench
+from repcon_jax.tasks.lottery.studies import STUDIES, Study
+from repcon_jax.tasks.lottery.tickets import Ticket
 from repcon_jax.typing import PyTree
 
 
@@ -28,33 +29,34 @@ def transfer(*, data: str = "cifar100", length: Literal["steps", "duration"] = "
     Source: Morcos et al., arXiv 1906.02773, section 3.
     """
 
-    def problem_of(bench: Bench) -> Problem:
+    def experiment_of(bench: LotteryBench) -> Experiment:
         training = bench.config.training_config()
         options = SOURCES.options(data) if data in SOURCES.names() else {}
-        height, _, channels = bench.problem.recipe.example[1:]
+        height, _, channels = bench.experiment.recipe.example[1:]
         images = {"image_size": height, "rgb": channels == 3}
         other = dataclasses.replace(training.data, name=data, options=options, classes=(), **images)
-        duration = f"{bench.problem.clock.total_steps} steps" if length == "steps" else training.duration
-        problem = bench.problem_of(data=other, duration=duration)
-        if problem.recipe.example != bench.problem.recipe.example:
+        duration = f"{bench.experiment.clock.total_steps} steps" if length == "steps" else training.duration
+        experiment = bench.experiment_of(data=other, duration=duration)
+        if experiment.recipe.example != bench.experiment.recipe.example:
             raise ConfigError(
-                f"studies has transfer to {data!r}, whose images are {problem.recipe.example[1:]}, but the tickets "
-                f"take {bench.problem.recipe.example[1:]}; choose other data, or set --config.training.data.rgb=True."
+                f"studies has transfer to {data!r}, whose images are {experiment.recipe.example[1:]}, but the tickets "
+                f"take {bench.experiment.recipe.example[1:]}; choose other data, or set "
+                "--config.training.data.rgb=True."
             )
-        return problem
+        return experiment
 
-    def measure(bench: Bench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
-        problem = problem_of(bench)
-        states = bench.states_of(problem)
+    def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
+        experiment = experiment_of(bench)
+        states = bench.states_of(experiment)
 
         def vary(ticket: Ticket, seed: int) -> tuple[Start, PyTree]:
             fresh = states[seed].params, states[seed].model_state
             return grafted(fresh, ticket.starts[seed]), fitting(full_mask(fresh[0]), ticket.masks[seed])
 
-        return bench.retrain(name, _with_dense(tickets), vary, problem)
+        return bench.retrain(name, _with_dense(tickets), vary, experiment)
 
-    def check(bench: Bench) -> None:
-        problem_of(bench)
+    def check(bench: LotteryBench) -> None:
+        experiment_of(bench)
 
     return Study("transfer", measure, check)
 

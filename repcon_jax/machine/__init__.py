@@ -1,0 +1,1 @@
+"""What a machine is: its hosts, its compilers and caches, its signals."""

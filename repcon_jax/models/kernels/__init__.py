@@ -1,0 +1,1 @@
+"""How layers are computed where the compiler needs help."""

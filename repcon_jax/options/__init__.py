@@ -1,0 +1,1 @@
+"""From plain values to checked options: registries, types, choices, patterns."""

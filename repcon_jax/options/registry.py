@@ -1,0 +1,95 @@
+"""A registry of named builders that finds its own files.
+
+A new encoder, head, objective, augmentation, data source or probe is one file in the room's folder: it
+registers a function, and the function's keyword arguments are its config options.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+from repcon_jax.errors import ConfigError, did_you_mean
+from repcon_jax.options.schema import check_type
+
+
+class Registry:
+    """Named builders of one kind; the modules of ``package`` are imported at the first look-up.
+
+    Args:
+        kind: config field that selects from this registry, such as ``encoder``; used in messages.
+        package: dotted name of the package (or single module) whose modules register builders.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        """An empty registry; nothing is imported yet."""
+        self.kind = kind
+        self._package = package
+        self._builders: dict[str, Callable[..., Any]] = {}
+        self._discovered = False
+
+    def register(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorator that registers a builder whose keyword-only arguments, with defaults, are its options."""
+
+        def add(builder: Callable[..., Any]) -> Callable[..., Any]:
+            if name in self._builders:
+                raise ValueError(f"{self.kind} {name!r} is registered twice.")
+            self._builders[name] = builder
+            return builder
+
+        return add
+
+    def names(self) -> list[str]:
+        """All registered names, sorted."""
+        if not self._discovered:
+            self._discovered = True
+            package = importlib.import_module(self._package)
+            for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
+                importlib.import_module(f"{self._package}.{module.name}")
+        return sorted(self._builders)
+
+    def get(self, name: str) -> Callable[..., Any]:
+        """The builder called ``name``.
+
+        Raises:
+            ConfigError: no builder has that name; the nearest one is named.
+        """
+        if name not in self.names():
+            raise ConfigError(
+                f"{self.kind}.name is {name!r}, which does not exist; {did_you_mean(name, self.names())}."
+            )
+        return self._builders[name]
+
+    def options(self, name: str) -> dict[str, Any]:
+        """Every config option of builder ``name`` with its default value."""
+        return {key: parameter.default for key, parameter in self._keywords(name).items()}
+
+    def annotations(self, name: str) -> dict[str, Any]:
+        """Every config option of builder ``name`` with its type."""
+        return {key: parameter.annotation for key, parameter in self._keywords(name).items()}
+
+    def build(self, name: str, *args: Any, **options: Any) -> Any:
+        """Checks names and types of ``options`` against the builder's signature and calls it.
+
+        Args:
+            name: a registered name.
+            *args: what the room itself passes (positional), not part of the config.
+            **options: the config's options.
+        Raises:
+            ConfigError: an option is unknown or has a wrong type.
+        """
+        self.check(name, options)
+        return self.get(name)(*args, **options)
+
+    def check(self, name: str, options: dict[str, Any]) -> None:
+        """Raises ConfigError where ``options`` do not fit the signature of builder ``name``."""
+        keywords = self._keywords(name)
+        for key, value in options.items():
+            if key not in keywords:
+                raise ConfigError(f"{self.kind}.{key} is not an option of {name!r}; {did_you_mean(key, keywords)}.")
+            check_type(f"{self.kind}.{key}", value, keywords[key].annotation)
+
+    def _keywords(self, name: str) -> dict[str, inspect.Parameter]:
+        signature = inspect.signature(self.get(name), eval_str=True)
+        return {k: p for k, p in signature.parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}

@@ -1,0 +1,1 @@
+"""A run from config to report: the shell around the pure functions."""

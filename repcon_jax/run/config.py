@@ -1,0 +1,108 @@
+"""The whole config of a run: a frozen dataclass at the boundary, an ml_collections ConfigDict outside."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from repcon_jax.data import DataConfig
+from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.models import ENCODERS, HEADS
+from repcon_jax.objectives import OBJECTIVES
+from repcon_jax.options.choices import with_options
+from repcon_jax.options.registry import Registry
+from repcon_jax.options.schema import Choice, to_dataclass, to_dict
+from repcon_jax.probing import ProbeConfig
+from repcon_jax.training.checkpoints import CheckpointConfig
+from repcon_jax.training.durations import parse_duration
+from repcon_jax.training.mesh import MeshConfig
+from repcon_jax.training.optimisers import OptimiserConfig
+
+_REGISTRIES: dict[str, Registry] = {"encoder": ENCODERS, "head": HEADS, "objective": OBJECTIVES}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentConfig:
+    """One run, complete.
+
+    Args:
+        title: one line for the report.
+        encoder: name and options, see ``repcon_jax.models.ENCODERS``.
+        head: likewise, see ``repcon_jax.models.HEADS``.
+        objective: likewise, see ``repcon_jax.objectives.OBJECTIVES``.
+        data: what is trained on.
+        optimiser: how.
+        probe: how representations are judged.
+        checkpoint: what is saved.
+        seed: of everything random; every stream is derived from it.
+        num_seeds: how many members, with seeds ``seed``, ``seed + 1``, ...
+        batch_size: examples per step.
+        drop_last: whether an epoch ends before its incomplete batch.
+        duration: length of the run in steps, examples or epochs.
+        log_every: duration between logged rows, each the mean over its steps.
+        population: values of scalars whose product is trained as one population, such as
+            ``{"seed": (0, 1, 2), "locality": (0.0, 0.5, 1.0)}``; a name is ``seed`` or an option of the optimiser or
+            the objective, written in full (``objective.locality``) where it is not the only one of that name.
+        accumulation: parts of a batch computed one after the other, which needs the memory of one part; batch
+            statistics are those of a part.
+        mesh: how members and batches are spread over devices; may differ from start to start of a run.
+    """
+
+    title: str
+    encoder: Choice
+    head: Choice
+    objective: Choice
+    data: DataConfig
+    optimiser: OptimiserConfig = dataclasses.field(default_factory=OptimiserConfig)
+    probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
+    checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
+    seed: int = 0
+    num_seeds: int = 1
+    batch_size: int = 256
+    drop_last: bool = True
+    duration: str = "100 epochs"
+    log_every: str = "50 steps"
+    population: dict[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+    accumulation: int = 1
+    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+
+    def __post_init__(self) -> None:
+        """Checks ranges, names and options of everything that can be checked without data."""
+        check_range("seed", self.seed, 0, 2**31 - 1)
+        check_range("num_seeds", self.num_seeds, 1)
+        check_range("batch_size", self.batch_size, 1)
+        check_range("accumulation", self.accumulation, 1)
+        if self.batch_size % self.accumulation:
+            raise ConfigError(
+                f"batch_size is {self.batch_size} but must be a multiple of accumulation, {self.accumulation}; "
+                f"set --config.accumulation to a divisor."
+            )
+        check_range("checkpoint.keep_last", self.checkpoint.keep_last, 1)
+        for field, durations in (
+            ("duration", (self.duration,)),
+            ("log_every", (self.log_every,)),
+            ("probe.every", (self.probe.every,)),
+            ("checkpoint.every", (self.checkpoint.every,)),
+            ("checkpoint.keep_every", filter(None, (self.checkpoint.keep_every,))),
+            ("checkpoint.keep", self.checkpoint.keep),
+        ):
+            for duration in durations:
+                parse_duration(duration, field)
+        for field, registry in _REGISTRIES.items():
+            choice = getattr(self, field)
+            registry.check(choice.name, choice.options)
+
+
+def parse_config(values: Mapping[str, Any]) -> ExperimentConfig:
+    """The frozen config from nested plain values, such as ``ConfigDict.to_dict()`` or a reloaded ``config.json``.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type or a value out of range.
+    """
+    return to_dataclass(ExperimentConfig, values)
+
+
+def plain_config(config: ExperimentConfig) -> dict[str, Any]:
+    """Nested dicts, tuples and scalars, with every option of every choice; ``parse_config`` is its inverse."""
+    choices = {field: getattr(config, field) for field in _REGISTRIES}
+    complete = {f: with_options(_REGISTRIES[f], choice.name, **choice.options) for f, choice in choices.items()}
+    return to_dict(dataclasses.replace(config, **complete))

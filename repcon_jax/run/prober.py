@@ -1,0 +1,108 @@
+"""When and on what the representations of a run are probed; what does not change is probed once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from repcon_jax.data import Dataset
+from repcon_jax.probing import extract_features, pixel_features, run_probes
+from repcon_jax.random import stream
+from repcon_jax.run.experiment import Experiment
+from repcon_jax.training.checkpoints import tree_digest
+from repcon_jax.training.step import TrainState
+from repcon_jax.typing import ModelState, Params
+
+Scores = dict[str, dict[str, dict[str, Any]]]
+Encoder = tuple[Params, ModelState]
+
+
+class Interrupted(Exception):
+    """The run was asked to stop before its end; it goes on from its newest checkpoint."""
+
+
+class Prober:
+    """Probes the raw input and the encoders of members; members of one seed share what is the same for them.
+
+    Args:
+        experiment: the run's.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        """Nothing is computed yet."""
+        self._experiment = experiment
+        self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def during(self, seed: int, state: TrainState) -> dict[str, float]:
+        """Accuracies such as ``student/linear`` on the part that the config names for periodic probes.
+
+        Args:
+            seed: of the member; the probes have a stream of their own.
+            state: of the member.
+        """
+        config, splits = self._experiment.config.probe, self._experiment.probe_splits
+        if splits is None or config.during == "none":
+            return {}
+        if config.during == "test":
+            scores = self._scores(seed, state, "test", splits.train, splits.test)
+        else:
+            scores = self._scores(seed, state, "validation", splits.fit, splits.validation)
+        return {f"{name}/{probe}": s["accuracy"] for name, probes in scores.items() for probe, s in probes.items()}
+
+    def final(self, seed: int, state: TrainState, should_stop: Callable[[], Any]) -> Scores:
+        """Scores on the test set of probes fitted on the whole training set.
+
+        Args:
+            seed: of the member.
+            state: the last one, which is saved already, so that the probes can be left and begun again.
+            should_stop: asked before every encoder, since probing a large data set can take minutes.
+        Raises:
+            Interrupted: ``should_stop`` said so.
+        """
+        splits = self._experiment.probe_splits
+        return {} if splits is None else self._scores(seed, state, "test", splits.train, splits.test, should_stop)
+
+    def _scores(
+        self,
+        seed: int,
+        state: TrainState,
+        part: str,
+        fit: Dataset,
+        test: Dataset,
+        should_stop: Callable[[], Any] = lambda: False,
+    ) -> Scores:
+        objective = self._experiment.objective
+        encoders: dict[str, Encoder | None] = {"input": None}
+        encoders |= objective.encoders(state.params, state.carried, state.model_state)
+        scores = {}
+        for name, encoder in encoders.items():
+            if encoder is not None and should_stop():
+                raise Interrupted
+            if name in objective.changing:
+                scores[name] = self._probe(seed, encoder, fit, test)
+                continue
+            known = (seed, part, None if encoder is None else tree_digest(encoder))
+            if known not in self._known:
+                self._known[known] = self._probe(seed, encoder, fit, test)
+            scores[name] = self._known[known]
+        return scores
+
+    def _probe(self, seed: int, encoder: Encoder | None, fit: Dataset, test: Dataset) -> dict[str, Any]:
+        config, splits = self._experiment.config.probe, self._experiment.probe_splits
+        features = [self._features(encoder, split.images, splits.mean, splits.std) for split in (fit, test)]
+        return run_probes(
+            config.probes,
+            features[0],
+            fit.labels,
+            features[1],
+            test.labels,
+            fit.num_classes,
+            stream(jax.random.key(seed), "probe"),
+            config.train_size,
+        )
+
+    def _features(self, encoder: Encoder | None, images: Any, mean: Any, std: Any) -> jax.Array:
+        if encoder is None:
+            return pixel_features(images, mean, std)
+        mesh = self._experiment.recipe.data.mesh
+        return extract_features(self._experiment.encoder.apply, *encoder, images, mean, std, mesh=mesh)

@@ -1,0 +1,93 @@
+"""Runs that a task trains before its own work, and the checkpoints that they leave.
+
+They lie in ``WORKDIR/runs/NAME``. A text ``{runs}/NAME/MEMBER/STEP`` in the options of a run's objective stands for a
+checkpoint of another one, which is then trained before; STEP is a number, ``start`` or ``end``.
+"""
+
+import graphlib
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from repcon_jax.errors import CheckpointError, ConfigError, did_you_mean
+from repcon_jax.run.config import ExperimentConfig, parse_config
+from repcon_jax.run.execute import run_experiment
+
+Runs = Mapping[str, Any]
+_MARK = "{runs}/"
+
+
+def run_config(runs: Runs, name: str) -> ExperimentConfig:
+    """The config of one of the runs.
+
+    Args:
+        runs: plain configs by name.
+        name: of the run.
+    Raises:
+        ConfigError: it is wrong; the message begins with the run's name.
+    """
+    try:
+        return parse_config(runs[name])
+    except ConfigError as error:
+        raise ConfigError(f"runs.{name}: {error}") from error
+
+
+def order_of(runs: Runs) -> list[str]:
+    """Names of the runs, each after those from whose checkpoints it starts.
+
+    Raises:
+        ConfigError: one starts from a run that does not exist, or they start from each other.
+    """
+    needs = {name: _starts(run_config(runs, name)) for name in runs}
+    for name, others in needs.items():
+        for other in others - needs.keys():
+            raise ConfigError(f"runs.{name} starts from the run {other!r}; {did_you_mean(other, runs)}.")
+    try:
+        return list(graphlib.TopologicalSorter(needs).static_order())
+    except graphlib.CycleError as error:
+        raise ConfigError(f"runs start from each other: {', '.join(error.args[1])}; break the circle.") from error
+
+
+def train_runs(runs: Runs, workdir: pathlib.Path, say: Callable[[str], None]) -> None:
+    """Trains every run; what is complete is left as it is.
+
+    Args:
+        runs: plain configs by name.
+        workdir: of the task.
+        say: receives lines for the user.
+    """
+    for name in order_of(runs):
+        values = dict(runs[name])
+        options = {key: _resolved(value, workdir) for key, value in values["objective"].items()}
+        run_experiment(parse_config({**values, "objective": options}), workdir / "runs" / name, say)
+
+
+def checkpoint_folder(place: str, workdir: pathlib.Path) -> pathlib.Path:
+    """The folder of a checkpoint ``RUN/MEMBER/STEP`` of one of the runs in a task's work directory.
+
+    Raises:
+        CheckpointError: the step was never saved; the saved ones are listed.
+    """
+    run, member, step = place.split("/")
+    folder = workdir / "runs" / run / "checkpoints" / member
+    steps = sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
+    wanted = {"start": 0, "end": steps[-1] if steps else -1}.get(step)
+    wanted = int(step) if wanted is None else wanted
+    if wanted not in steps:
+        raise CheckpointError(
+            f"{folder} holds no step {step}; saved are {', '.join(map(str, steps)) or 'none'}; name one of them, or "
+            f"let --config.runs.{run}.checkpoint.keep name the step."
+        )
+    return folder / str(wanted)
+
+
+def _starts(run: ExperimentConfig) -> set[str]:
+    """The runs that a run starts from."""
+    texts = [value for value in run.objective.options.values() if isinstance(value, str)]
+    return {text.split("/")[1] for text in texts if text.startswith(_MARK)}
+
+
+def _resolved(value: Any, workdir: pathlib.Path) -> Any:
+    if not isinstance(value, str) or not value.startswith(_MARK):
+        return value
+    return str(checkpoint_folder(value.removeprefix(_MARK), workdir))

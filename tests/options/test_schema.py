@@ -1,0 +1,100 @@
+import dataclasses
+from typing import Literal
+
+import pytest
+
+from repcon_jax.errors import ConfigError, check_range, did_you_mean
+from repcon_jax.options.registry import Registry
+from repcon_jax.options.schema import Choice, check_type, parse_call, to_dataclass, to_dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    rate: float | str = 0.1
+    names: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    seed: int
+    inner: Inner
+    choice: Choice
+    mode: Literal["a", "b"] = "a"
+    limit: int | None = None
+
+
+VALUES = {"seed": 1, "inner": {"rate": "cosine()", "names": ["x", "y"]}, "choice": {"name": "vgg", "width": 2}}
+
+
+def test_a_config_goes_to_dataclasses_and_back():
+    config = to_dataclass(Outer, VALUES)
+    assert config == Outer(1, Inner("cosine()", ("x", "y")), Choice("vgg", {"width": 2}))
+    assert to_dataclass(Outer, to_dict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sed": 1}, "no field 'sed'; did you mean 'seed'"),
+        ({"inner": {"rat": 1}}, r"no field 'inner\.rat'; did you mean 'rate'"),
+        ({"seed": 1.5}, r"seed is 1\.5 \(float\) but must be int"),
+        ({"seed": True}, "seed is True .* must be int"),
+        ({"inner": {"names": ("x", 1)}}, r"inner\.names is .* a tuple of str"),
+        ({"inner": 3}, "inner is 3 but must be a group of fields"),
+        ({"choice": {"width": 1}}, "must be a group with a 'name'"),
+        ({"mode": "c"}, "mode is 'c' .* one of 'a', 'b'"),
+        ({"limit": "none"}, "limit is 'none' .* int or None"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, message):
+    with pytest.raises(ConfigError, match=message):
+        to_dataclass(Outer, VALUES | change)
+
+
+def test_a_missing_field_is_named():
+    with pytest.raises(ConfigError, match="config lacks the field 'seed', int"):
+        to_dataclass(Outer, {k: v for k, v in VALUES.items() if k != "seed"})
+
+
+@pytest.mark.parametrize("text", ["", "f(1)", "f(**{'a': 1})", "f(a=g())", "f.g(a=1)", "f(a=1", "1 + 1"])
+def test_only_names_and_calls_with_literal_keywords_are_read(text):
+    with pytest.raises(ConfigError, match="must be a name or a call with keywords"):
+        parse_call(text, "field")
+
+
+def test_ints_are_floats_but_bools_are_not_ints():
+    check_type("x", 1, float)
+    check_type("x", (1, 2.5), tuple[float, ...])
+    for value, annotation in ((True, int), (True, float), (1.0, int), ((1, 2, 3), tuple[int, int])):
+        with pytest.raises(ConfigError):
+            check_type("x", value, annotation)
+
+
+def test_ranges_say_whether_their_ends_belong_to_them():
+    check_range("x", 0, 0)
+    with pytest.raises(ConfigError, match=r"x is 0 but must lie in \(0, 1\]"):
+        check_range("x", 0, 0, 1, open_low=True)
+    with pytest.raises(ConfigError, match=r"x is nan"):
+        check_range("x", float("nan"), 0, 1)
+
+
+def test_the_nearest_name_comes_first_and_all_are_listed():
+    assert did_you_mean("studnt", ["teacher", "student"]) == "did you mean 'student'? (one of: student, teacher)"
+    assert did_you_mean("zzz", ["a"]) == "(one of: a)"
+
+
+def test_a_registry_checks_names_and_options():
+    registry = Registry("thing", "repcon_jax.errors")
+
+    @registry.register("ball")
+    def ball(size_from_the_room, *, radius: float = 1.0):
+        return size_from_the_room, radius
+
+    assert registry.build("ball", 3, radius=2) == (3, 2)
+    assert registry.options("ball") == {"radius": 1.0}
+    with pytest.raises(ConfigError, match=r"thing\.radis is not an option of 'ball'; did you mean 'radius'"):
+        registry.build("ball", 3, radis=2)
+    with pytest.raises(ConfigError, match=r"thing\.name is 'bal', which does not exist; did you mean 'ball'"):
+        registry.build("bal", 3)
+    with pytest.raises(ValueError, match="registered twice"):
+        registry.register("ball")(ball)
