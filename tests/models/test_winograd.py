@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from repcon_jax.models import winograd
+from repcon_jax.models.kernels import winograd
 from repcon_jax.models.kernels.convolution import cpu_convolution
 from repcon_jax.models.kernels.winograd import tile_size, transforms, winograd_convolution
 
