@@ -5,7 +5,6 @@ from repcon_jax.data.batches import (
     epoch_indices,
     epoch_permutation,
     gather,
-    normalise,
     steps_per_epoch,
     to_float,
 )
@@ -33,7 +32,6 @@ __all__ = [
     "holdout",
     "label_noise",
     "load",
-    "normalise",
     "parse_pipeline",
     "prepare_splits",
     "resize",

@@ -75,17 +75,3 @@ def gather(images: Num[AnyArray, "n *shape"], indices: Int[AnyArray, "*b"]) -> N
 def to_float(images: UInt8[AnyArray, "*b h w c"] | Float[AnyArray, "*b h w c"]) -> Float32[Array, "*b h w c"]:
     """uint8 pixels divided by 255; float images, already in [0, 1], as float32."""
     return jnp.asarray(images, jnp.float32) / (255 if images.dtype == jnp.uint8 else 1)
-
-
-def normalise(
-    images: UInt8[AnyArray, "*b h w c"] | Float[AnyArray, "*b h w c"],
-    mean: Float[AnyArray, " c"],
-    std: Float[AnyArray, " c"],
-) -> Float32[Array, "*b h w c"]:
-    """(x - mean) / std in every channel, with x in [0, 1]; a channel that never varies (std 0) is only centred.
-
-    Args:
-        images: uint8 pixels, or floats in [0, 1].
-        mean, std: as from ``channel_statistics``.
-    """
-    return (to_float(images) - mean) / jnp.where(std > 0, std, 1.0)

@@ -15,10 +15,11 @@ from flax import struct
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from repcon_jax.data import normalise, to_float
+from repcon_jax.data import to_float
 from repcon_jax.errors import ConfigError
 from repcon_jax.landscape.metric import ExampleMetric, Metric, ParameterMetric, ProbeMetric
 from repcon_jax.models import Model, Outputs
+from repcon_jax.models.pixels import normalise
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.random import stream
 from repcon_jax.typing import Key, ModelState, Params, PyTree

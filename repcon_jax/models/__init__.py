@@ -2,14 +2,18 @@
 
 from typing import Any
 
+from repcon_jax.models.description import describe, rebuild
 from repcon_jax.models.model import (
     Model,
     Outputs,
     attach_head,
     check_input,
     embedding_size,
+    join_heads,
     parameter_count,
 )
+from repcon_jax.models.network import Network, fit
+from repcon_jax.models.pixels import Pixels, normalise
 from repcon_jax.models.registries import ENCODERS, HEADS
 
 
@@ -44,11 +48,18 @@ __all__ = [
     "ENCODERS",
     "HEADS",
     "Model",
+    "Network",
     "Outputs",
+    "Pixels",
     "attach_head",
     "check_input",
     "create_encoder",
     "create_head",
+    "describe",
     "embedding_size",
+    "fit",
+    "join_heads",
+    "normalise",
     "parameter_count",
+    "rebuild",
 ]

@@ -1,7 +1,7 @@
 """The seam between networks and everything else: a model is a pair of pure functions on nested dicts of arrays."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -38,6 +38,31 @@ class Model:
 
     init: Callable[..., tuple[Params, ModelState]]
     apply: Callable[..., tuple[Any, ...]]
+    origin: "Origin | None" = None
+    parts: tuple[tuple[str, "Model"], ...] = ()
+
+    def part(self, name: str) -> "Model":
+        """One of the models that this one is made of, such as ``"encoder"``.
+
+        Raises:
+            KeyError: it has no such part.
+        """
+        return dict(self.parts)[name]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from, so that a checkpoint can say it and be read without its config.
+
+    Args:
+        kind: a registry's, such as ``"encoder"``, or how its parts were put together, such as ``"pair"``.
+        name: the builder's, where a registry has it.
+        options: the builder's, as pairs, since a model must be hashable.
+    """
+
+    kind: str
+    name: str = ""
+    options: tuple[tuple[str, Any], ...] = ()
 
 
 class Outputs(NamedTuple):
@@ -45,11 +70,11 @@ class Outputs(NamedTuple):
 
     Attributes:
         embedding: the encoder's output, ``[batch, embedding_size]``.
-        logits: the head's output, ``[batch, outputs]``.
+        logits: the head's output, ``[batch, outputs]``; of several heads, their outputs by name.
     """
 
     embedding: Float[Array, "batch size"]
-    logits: Float[Array, "batch outputs"]
+    logits: Float[Array, "batch outputs"] | dict[str, Float[Array, "batch _"]]
 
 
 def from_linen(module: nn.Module) -> Model:
@@ -71,7 +96,28 @@ def attach_head(encoder: Model, head: Model) -> Model:
         A model whose params and model state are ``{"encoder": ..., "head": ...}``; names of features are prefixed
         likewise, as in ``encoder.stage1.conv1``.
     """
-    return Model(init=_PairInit(encoder, head), apply=_PairApply(encoder, head))
+    parts = (("encoder", encoder), ("head", head))
+    return Model(_PairInit(encoder, head), _PairApply(encoder, head), Origin("pair"), parts)
+
+
+def join_heads(heads: Mapping[str, Model]) -> Model:
+    """One head that computes the logits of several, ``{name: [batch, outputs]}``, from the same embedding.
+
+    Args:
+        heads: by name.
+    Returns:
+        A model whose params, model state and outputs have one entry a name; names of features are prefixed with it.
+
+    >>> from repcon_jax.models import create_encoder, create_head
+    >>> heads = {name: create_head("linear", num_classes=size) for name, size in (("digits", 10), ("letters", 26))}
+    >>> model = attach_head(create_encoder("mlp", widths=(8,)), join_heads(heads))
+    >>> images = jnp.zeros((2, 4, 4, 1))
+    >>> outputs, _ = model.apply(*model.init(jax.random.key(0), images), images)
+    >>> {name: logits.shape for name, logits in outputs.logits.items()}
+    {'digits': (2, 10), 'letters': (2, 26)}
+    """
+    parts = tuple(heads.items())
+    return Model(_HeadsInit(parts), _HeadsApply(parts), Origin("heads"), parts)
 
 
 def embedding_size(model: Model, image_shape: tuple[int, ...]) -> int:
@@ -158,6 +204,34 @@ class _PairInit:
         embedding = jax.eval_shape(self.encoder.apply, params, state, inputs[:1])[0]
         head_params, head_state = self.head.init(stream(key, "head"), jnp.zeros(embedding.shape, embedding.dtype))
         return {"encoder": params, "head": head_params}, {"encoder": state, "head": head_state}
+
+
+@dataclass(frozen=True)
+class _HeadsInit:
+    heads: tuple[tuple[str, Model], ...]
+
+    def __call__(self, key: Key, inputs: Array) -> tuple[Params, ModelState]:
+        drawn = {name: head.init(stream(key, name), inputs) for name, head in self.heads}
+        return {name: params for name, (params, _) in drawn.items()}, {
+            name: state for name, (_, state) in drawn.items()
+        }
+
+
+@dataclass(frozen=True)
+class _HeadsApply:
+    heads: tuple[tuple[str, Model], ...]
+
+    def __call__(
+        self, params: Params, model_state: ModelState, inputs: Array, train: bool = False, intermediates: bool = False
+    ) -> tuple[Any, ...]:
+        computed = {
+            name: head.apply(params[name], model_state[name], inputs, train, intermediates) for name, head in self.heads
+        }
+        output, state = ({name: result[i] for name, result in computed.items()} for i in range(2))
+        if not intermediates:
+            return output, state
+        named = [(f"{name}.{k}", v) for name, result in computed.items() for k, v in result[2].items()]
+        return output, state, OrderedDict(named)
 
 
 @dataclass(frozen=True)

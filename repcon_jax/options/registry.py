@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from repcon_jax.errors import ConfigError, did_you_mean
-from repcon_jax.options.schema import check_type
+from repcon_jax.options.schema import check_type, parse_call
 
 
 class Registry:
@@ -33,7 +33,9 @@ class Registry:
         """Decorator that registers a builder whose keyword-only arguments, with defaults, are its options."""
 
         def add(builder: Callable[..., Any]) -> Callable[..., Any]:
-            if name in self._builders:
+            known = self._builders.get(name)
+            # A config file that registers its own method may be read twice.
+            if known is not None and _place(known) != _place(builder):
                 raise ValueError(f"{self.kind} {name!r} is registered twice.")
             self._builders[name] = builder
             return builder
@@ -45,8 +47,8 @@ class Registry:
         if not self._discovered:
             self._discovered = True
             package = importlib.import_module(self._package)
-            for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
-                importlib.import_module(f"{self._package}.{module.name}")
+            for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{self._package}."):
+                importlib.import_module(module.name)
         return sorted(self._builders)
 
     def get(self, name: str) -> Callable[..., Any]:
@@ -82,6 +84,22 @@ class Registry:
         self.check(name, options)
         return self.get(name)(*args, **options)
 
+    def parse(self, text: str, field: str, *args: Any) -> Any:
+        """Builds what a text such as ``"linear"`` or ``"linear(epochs=20)"`` names.
+
+        Args:
+            text: a name, with options where they differ from the defaults.
+            field: config field that it stands in, for the message.
+            *args: what the room itself passes.
+        Raises:
+            ConfigError: the text is no such call, or the name or an option does not exist.
+        """
+        name, options = parse_call(text, field)
+        try:
+            return self.build(name, *args, **options)
+        except ConfigError as error:
+            raise ConfigError(f"{field} has {text!r}: {error}") from error
+
     def check(self, name: str, options: dict[str, Any]) -> None:
         """Raises ConfigError where ``options`` do not fit the signature of builder ``name``."""
         keywords = self._keywords(name)
@@ -93,3 +111,9 @@ class Registry:
     def _keywords(self, name: str) -> dict[str, inspect.Parameter]:
         signature = inspect.signature(self.get(name), eval_str=True)
         return {k: p for k, p in signature.parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _place(builder: Callable[..., Any]) -> tuple[str, str]:
+    """File and name of a builder; of a partial function, those of what it calls."""
+    function = getattr(builder, "func", builder)
+    return inspect.getsourcefile(function) or "", function.__qualname__

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
-from repcon_jax.data import normalise
+from repcon_jax.models.pixels import normalise
 from repcon_jax.training.mesh import place
 from repcon_jax.typing import ModelState, Params
 

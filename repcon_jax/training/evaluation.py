@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, UInt8
 
-from repcon_jax.data import normalise, to_float
+from repcon_jax.data import to_float
+from repcon_jax.models.pixels import normalise
 from repcon_jax.training.mesh import shard_batch
 from repcon_jax.typing import Metrics, PyTree
 

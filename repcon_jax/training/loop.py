@@ -18,7 +18,8 @@ from flax import struct
 from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
-from repcon_jax.data import epoch_indices, gather, normalise, to_float
+from repcon_jax.data import epoch_indices, gather, to_float
+from repcon_jax.models.pixels import normalise
 from repcon_jax.random import stream
 from repcon_jax.training.durations import Clock
 from repcon_jax.training.mesh import shard_batch

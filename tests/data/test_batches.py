@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from repcon_jax.data import epoch_indices, epoch_permutation, gather, normalise, steps_per_epoch, to_float
+from repcon_jax.data import epoch_indices, epoch_permutation, gather, steps_per_epoch, to_float
 from repcon_jax.errors import ConfigError
+from repcon_jax.models.pixels import normalise
 
 KEY = jax.random.key(0)
 

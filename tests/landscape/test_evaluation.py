@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from repcon_jax import losses
-from repcon_jax.data import normalise
 from repcon_jax.errors import ConfigError
 from repcon_jax.landscape import linear_path, plane_through
 from repcon_jax.landscape.evaluation import Evaluation, LandscapeData, Split, calibration_batches
 from repcon_jax.landscape.metric import METRICS, build_metric
 from repcon_jax.models import attach_head, create_encoder, create_head
+from repcon_jax.models.pixels import normalise
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.probing import run_probes
 from repcon_jax.random import stream

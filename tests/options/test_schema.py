@@ -96,5 +96,9 @@ def test_a_registry_checks_names_and_options():
         registry.build("ball", 3, radis=2)
     with pytest.raises(ConfigError, match=r"thing\.name is 'bal', which does not exist; did you mean 'ball'"):
         registry.build("bal", 3)
+    registry.register("ball")(ball)  # a config file that registers its own method may be read twice
     with pytest.raises(ValueError, match="registered twice"):
-        registry.register("ball")(ball)
+        registry.register("ball")(lambda: None)
+    assert registry.parse("ball(radius=2.0)", "things", 3) == (3, 2)
+    with pytest.raises(ConfigError, match=r"things has 'ball\(radis=2\)': thing\.radis is not an option"):
+        registry.parse("ball(radis=2)", "things", 3)

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from repcon_jax.data import normalise, to_float
+from repcon_jax.data import to_float
 from repcon_jax.derivatives import batched
 from repcon_jax.errors import ConfigError
 from repcon_jax.landscape.evaluation import check_needs
 from repcon_jax.landscape.metric import ExampleMetric, build_metric
+from repcon_jax.models.pixels import normalise
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.run.references import Network
 from repcon_jax.tasks.landscape.bench import LandscapeBench

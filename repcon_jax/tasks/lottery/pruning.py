@@ -7,13 +7,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from repcon_jax.data import gather, normalise, to_float
+from repcon_jax.data import gather, to_float
 from repcon_jax.lottery.criteria.synflow import synaptic_flow, synflow_iterations
 from repcon_jax.lottery.criterion import Evidence, build_criterion, score
 from repcon_jax.lottery.masks import full_mask
 from repcon_jax.lottery.prunable import prunable
 from repcon_jax.lottery.structure import build_structure
 from repcon_jax.models.network import Start
+from repcon_jax.models.pixels import normalise
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.random import stream
 from repcon_jax.run.experiment import Experiment

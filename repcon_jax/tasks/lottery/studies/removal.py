@@ -7,12 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from repcon_jax.data import normalise, to_float
+from repcon_jax.data import to_float
 from repcon_jax.errors import check_range
 from repcon_jax.lottery.masks import counts
 from repcon_jax.lottery.removal import Smaller, remove_dead_units
 from repcon_jax.lottery.widths import with_any_widths
 from repcon_jax.models.network import Start
+from repcon_jax.models.pixels import normalise
 from repcon_jax.run.config import ExperimentConfig
 from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.chains import end_of
