@@ -15,6 +15,34 @@ class ConfigError(UserError):
     """A config field has an unknown name, a wrong type or a value out of range."""
 
 
+class ArgumentError(UserError):
+    """An argument of a function has a value that it cannot have.
+
+    The function names its argument; whoever called it with a value of the config says which field that was, see
+    ``repcon_jax.options.registry.Registry.build`` and ``repcon_jax.options.schema.to_dataclass``.
+
+    Args:
+        argument: its name.
+        problem: what was found and what is allowed, to be read after the name, without a full stop.
+        fix: what to do, likewise; None for giving another value.
+
+    >>> str(ArgumentError("width", "is 0 but must be positive"))
+    'width is 0 but must be positive.'
+    >>> str(ArgumentError("width", "is 0 but must be positive").within("encoder"))
+    'encoder.width is 0 but must be positive; correct --config.encoder.width.'
+    """
+
+    def __init__(self, argument: str, problem: str, fix: str | None = None) -> None:
+        """Puts the sentence together."""
+        super().__init__(f"{argument} {problem}{f'; {fix}' if fix else ''}.")
+        self.argument, self.problem, self.fix = argument, problem, fix
+
+    def within(self, group: str) -> "ConfigError":
+        """The same said of a config's field, which the argument is within a group of fields."""
+        field = f"{group}.{self.argument}" if group else self.argument
+        return ConfigError(f"{field} {self.problem}; {self.fix or f'correct --config.{field}'}.")
+
+
 class DataError(UserError):
     """A data set is unknown, not prepared, corrupt or does not fit the request."""
 
@@ -44,7 +72,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
 
 
 def check_range(
-    field: str,
+    argument: str,
     value: Any,
     low: float = float("-inf"),
     high: float = float("inf"),
@@ -52,10 +80,10 @@ def check_range(
     open_low: bool = False,
     open_high: bool = False,
 ) -> None:
-    """Raises ConfigError unless ``value`` lies in the interval from ``low`` to ``high``.
+    """Raises ArgumentError unless ``value`` lies in the interval from ``low`` to ``high``.
 
     Args:
-        field: name of the field in the message, such as ``encoder.width``.
+        argument: its name, for the message.
         value: the number found; a traced one passes, since populations check each of their values before tracing.
         low, high: ends of the allowed interval.
         open_low, open_high: whether the end itself is excluded.
@@ -66,4 +94,4 @@ def check_range(
     below = value < high if open_high else value <= high
     if not (above and below):
         interval = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
-        raise ConfigError(f"{field} is {value!r} but must lie in {interval}; set --config.{field} to such a value.")
+        raise ArgumentError(argument, f"is {value!r} but must lie in {interval}")

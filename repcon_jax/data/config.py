@@ -53,12 +53,12 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Checks values and pipelines."""
         if self.subset is not None:
-            check_range("data.subset", self.subset, 1)
+            check_range("subset", self.subset, 1)
         if self.image_size is not None:
-            check_range("data.image_size", self.image_size, 1)
-        check_range("data.subset_seed", self.subset_seed, 0)
-        check_range("data.label_noise", self.label_noise, 0, 1)
-        check_range("data.holdout", self.holdout, 0, 1, open_high=True)
+            check_range("image_size", self.image_size, 1)
+        check_range("subset_seed", self.subset_seed, 0)
+        check_range("label_noise", self.label_noise, 0, 1)
+        check_range("holdout", self.holdout, 0, 1, open_high=True)
         if len(set(self.classes)) < len(self.classes):
             raise ConfigError(f"data.classes is {self.classes} but may name a class only once; drop the repetition.")
         if any(label < 0 for label in self.classes):

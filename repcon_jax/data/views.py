@@ -28,8 +28,8 @@ def build_views(global_augment: str = "", num_global: int = 1, local_augment: st
 
     Source: M. Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, 2020.
     """
-    check_range("data.num_global", num_global, 1)
-    check_range("data.num_local", num_local, 0)
+    check_range("num_global", num_global, 1)
+    check_range("num_local", num_local, 0)
     augment_global, augment_local = parse_pipeline(global_augment), parse_pipeline(local_augment)
 
     def views(key: Key, images: Float[Array, "b h w c"]) -> tuple[Array, Array]:

@@ -31,7 +31,7 @@ def interpolate(teacher: Params, fresh: Params, locality: Scalar, *, variance_pr
     >>> interpolate({"w": 3.0}, {"w": 4.0}, 0.5, variance_preserving=False)
     {'w': 3.5}
     """
-    check_range("objective.locality", locality, 0, 1)
+    check_range("locality", locality, 0, 1)
     mixed = lerp(teacher, fresh, locality)
     if not variance_preserving:
         return mixed
@@ -57,7 +57,7 @@ def neighbourhood(teacher: Params, fresh: Params, epsilon: Scalar, *, variance_p
     >>> neighbourhood({"w": 3.0}, {"w": 4.0}, 0.5)
     {'w': 5.0}
     """
-    check_range("objective.epsilon", epsilon, 0)
+    check_range("epsilon", epsilon, 0)
     delta = _hypot(1.0, epsilon) if variance_preserving else 1.0
     return jax.tree.map(lambda t, f: (t + epsilon * f) / delta, teacher, fresh)
 

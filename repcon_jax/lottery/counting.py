@@ -31,7 +31,7 @@ def kept_count(total: int, density: float) -> int:
     >>> kept_count(5, 0.5), kept_count(10, 0.8)
     (3, 8)
     """
-    check_range("lottery.density", density, 0, 1)
+    check_range("density", density, 0, 1)
     return total - round((1 - exact(density)) * total)
 
 
@@ -50,7 +50,7 @@ def count_after_rounds(total: int, fraction: float, rounds: int) -> int:
     >>> [count_after_rounds(10, 0.2, rounds) for rounds in range(4)]
     [10, 8, 6, 5]
     """
-    check_range("lottery.fraction", fraction, 0, 1)
+    check_range("fraction", fraction, 0, 1)
     remaining = total
     for _ in range(rounds):
         remaining -= round(exact(fraction) * remaining)

@@ -57,8 +57,8 @@ def geometric(*, fraction: float = 0.2, rounds: int = 8) -> Densities:
 
     Source: Frankle and Carbin, arXiv 1803.03635, iterative pruning.
     """
-    check_range("schedule.fraction", fraction, 0, 1, open_low=True, open_high=True)
-    check_range("schedule.rounds", rounds, 1)
+    check_range("fraction", fraction, 0, 1, open_low=True, open_high=True)
+    check_range("rounds", rounds, 1)
     return _checked("schedule.fraction", [float((1 - exact(fraction)) ** r) for r in range(1, rounds + 1)])
 
 
@@ -75,8 +75,8 @@ def cubic(*, final_density: float = 0.1, rounds: int = 8) -> Densities:
     >>> cubic(final_density=0.2, rounds=2)
     (0.3, 0.2)
     """
-    check_range("schedule.final_density", final_density, 0, 1, open_low=True, open_high=True)
-    check_range("schedule.rounds", rounds, 1)
+    check_range("final_density", final_density, 0, 1, open_low=True, open_high=True)
+    check_range("rounds", rounds, 1)
     final = exact(final_density)
     left = [1 - Fraction(r, rounds) for r in range(1, rounds + 1)]
     return _checked("schedule.final_density", [float(final + (1 - final) * part**3) for part in left])

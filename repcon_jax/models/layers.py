@@ -107,7 +107,7 @@ def scale_width(size: int, width: float) -> int:
     Raises:
         ConfigError: the width is not positive.
     """
-    check_range("encoder.width", width, 0, open_low=True)
+    check_range("width", width, 0, open_low=True)
     return max(1, round(size * width))
 
 

@@ -113,7 +113,7 @@ def _part_mean(parts: Parts) -> Statistics:
 
 def check_batch_norm_parts(parts: int, kind: Normalisation) -> None:
     """Raises ConfigError unless an encoder of this normalisation can take so many parts."""
-    check_range("encoder.batch_norm_parts", parts, 1)
+    check_range("batch_norm_parts", parts, 1)
     if parts > 1 and kind != "batch":
         raise ConfigError(
             f"encoder.batch_norm_parts is {parts} but encoder.normalisation is {kind!r}, which does not look at the "

@@ -36,7 +36,7 @@ class Pixels:
         mean, std: per channel, of images in [0, 1], with which the network was trained.
         size: (height, width) to which images of another size are scaled; None takes them as they come.
 
-    >>> Pixels((0.5, 0.0, 1.0), (0.25, 0.5, 1.0), (1, 1))(jnp.ones((1, 4, 4, 1))).tolist()
+    >>> Pixels((0.5, 0.0, 1.0), (0.25, 0.5, 1.0))(jnp.ones((1, 1, 1, 1))).tolist()
     [[[[2.0, 2.0, 0.0]]]]
     """
 

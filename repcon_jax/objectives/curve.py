@@ -44,7 +44,7 @@ def curve(
 
     Source: Garipov et al., arXiv 1802.10026, section 3.1, equation 2, and section 3.2.
     """
-    check_range("objective.num_bends", num_bends, 1)
+    check_range("num_bends", num_bends, 1)
     ends = {"start": (start_checkpoint, start_checkpoint_part), "end": (end_checkpoint, end_checkpoint_part)}
     for name, (path, _) in ends.items():
         if path is None:

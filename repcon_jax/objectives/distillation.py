@@ -84,8 +84,8 @@ def distillation(
 
     Source: Random Teachers are Good Teachers (arXiv 2302.12091), section 3; DINO (arXiv 2104.14294).
     """
-    check_range("objective.locality", locality, 0, 1)
-    check_range("objective.epsilon", epsilon, 0)
+    check_range("locality", locality, 0, 1)
+    check_range("epsilon", epsilon, 0)
     _require_path("start", start, "checkpoint", checkpoint)
     _require_path("teacher_start", teacher_start, "teacher_checkpoint", teacher_checkpoint)
     clock = context.clock

@@ -34,7 +34,7 @@ def supervised(
             run's own. With it, runs of different seeds share their start and differ in data order and augmentation.
     """
     if start_seed is not None:
-        check_range("objective.start_seed", start_seed, 0, 2**31 - 1)
+        check_range("start_seed", start_seed, 0, 2**31 - 1)
     if start == "checkpoint" and checkpoint is None:
         raise ConfigError(
             "objective.checkpoint is None but objective.start is 'checkpoint'; give a folder of one step."

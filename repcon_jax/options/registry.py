@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from repcon_jax.errors import ConfigError, did_you_mean
+from repcon_jax.errors import ArgumentError, ConfigError, did_you_mean
 from repcon_jax.options.schema import check_type, parse_call
 
 
@@ -79,10 +79,13 @@ class Registry:
             *args: what the room itself passes (positional), not part of the config.
             **options: the config's options.
         Raises:
-            ConfigError: an option is unknown or has a wrong type.
+            ConfigError: an option is unknown, or has a wrong type or value.
         """
         self.check(name, options)
-        return self.get(name)(*args, **options)
+        try:
+            return self.get(name)(*args, **options)
+        except ArgumentError as error:
+            raise error.within(self.kind) from error
 
     def parse(self, text: str, field: str, *args: Any) -> Any:
         """Builds what a text such as ``"linear"`` or ``"linear(epochs=20)"`` names.

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union
 
-from repcon_jax.errors import ConfigError, did_you_mean
+from repcon_jax.errors import ArgumentError, ConfigError, did_you_mean
 
 T = TypeVar("T")
 
@@ -118,7 +118,10 @@ def to_dataclass(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T
             raise ConfigError(
                 f"config lacks the field {path!r}, {describe_type(hints[name])}; add it to the config file."
             )
-    return cls(**built)
+    try:
+        return cls(**built)
+    except ArgumentError as error:
+        raise error.within(prefix) from error
 
 
 def to_dict(config: Any) -> Any:

@@ -41,7 +41,7 @@ class ProbeConfig:
             except ConfigError as error:
                 raise ConfigError(f"probe.probes holds {text!r}: {error}") from error
         if self.train_size is not None:
-            check_range("probe.train_size", self.train_size, 2)
+            check_range("train_size", self.train_size, 2)
 
     def examples_needed(self) -> int:
         """The smallest training set that every probe can work with.

@@ -50,9 +50,9 @@ class MeshConfig:
         """Checks ranges and rules."""
         for name in ("member", "data"):
             if getattr(self, name) is not None:
-                check_range(f"mesh.{name}", getattr(self, name), 1)
+                check_range(name, getattr(self, name), 1)
         if self.memory_gb is not None:
-            check_range("mesh.memory_gb", self.memory_gb, 0, open_low=True)
+            check_range("memory_gb", self.memory_gb, 0, open_low=True)
         for pattern, placement in self.rules:
             _check_rule(pattern, placement)
 

@@ -52,11 +52,11 @@ class OptimiserConfig:
         """Checks ranges."""
         for name in ("learning_rate", "weight_decay"):
             if isinstance(getattr(self, name), (int, float)):
-                check_range(f"optimiser.{name}", getattr(self, name), 0)
+                check_range(name, getattr(self, name), 0)
         for name in ("momentum", "beta1", "beta2"):
-            check_range(f"optimiser.{name}", getattr(self, name), 0, 1, open_high=True)
-        check_range("optimiser.epsilon", self.epsilon, 0, open_low=True)
-        check_range("optimiser.clip_norm", self.clip_norm, 0)
+            check_range(name, getattr(self, name), 0, 1, open_high=True)
+        check_range("epsilon", self.epsilon, 0, open_low=True)
+        check_range("clip_norm", self.clip_norm, 0)
 
 
 def build_optimiser(config: OptimiserConfig, clock: Clock, params: Params) -> optax.GradientTransformation:
@@ -100,7 +100,7 @@ def _parse_rule(text: str) -> dict[str, Any]:
         if key not in _RULE_TYPES:
             raise ConfigError(f"optimiser.rules sets {key!r}, which does not exist; {did_you_mean(key, _RULE_TYPES)}.")
         check_type(f"optimiser.rules: {key}", value, _RULE_TYPES[key])
-    check_range("optimiser.rules: learning_rate", settings.get("learning_rate", 1.0), 0)
+    check_range("rules: learning_rate", settings.get("learning_rate", 1.0), 0)
     return settings
 
 

@@ -37,9 +37,9 @@ def gaussian_noise(
     """
     check_split("gaussian_noise", split, ("train",))
     for option, value in (("num_examples", num_examples), ("image_size", image_size), ("channels", channels)):
-        check_range(f"data.options.{option}", value, 1)
-    check_range("data.options.std", std, 0)
-    check_range("data.options.seed", seed, 0)
+        check_range(option, value, 1)
+    check_range("std", std, 0)
+    check_range("seed", seed, 0)
     generator = np.random.default_rng(seed)
     images = np.empty((num_examples, image_size, image_size, channels), np.uint8)
     for start in range(0, num_examples, _BLOCK):

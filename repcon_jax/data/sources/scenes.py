@@ -70,7 +70,7 @@ def scenes(
     Learning, 2024.
     """
     check_split("scenes", split, ("train", "test"))
-    check_range("data.options.image_size", image_size, 1)
+    check_range("image_size", image_size, 1)
     factors = sample_factors(split, num_examples=num_examples, num_test=num_test, vary=vary, seed=seed)
     return Dataset(draw(factors, image_size), factors.labels, tuple(SPRITES), "scenes", split)
 
@@ -89,8 +89,8 @@ def sample_factors(
         ConfigError: an option is out of range or a factor unknown.
     """
     n = num_examples if split == "train" else num_test
-    check_range("data.options.num_examples" if split == "train" else "data.options.num_test", n, 1)
-    check_range("data.options.seed", seed, 0)
+    check_range("num_examples" if split == "train" else "num_test", n, 1)
+    check_range("seed", seed, 0)
     for factor in vary:
         if factor not in FACTORS:
             raise ConfigError(f"data.options.vary holds {factor!r}, no factor; {did_you_mean(factor, FACTORS)}.")

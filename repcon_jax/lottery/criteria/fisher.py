@@ -23,7 +23,7 @@ def fisher(*, examples_at_once: int = 8) -> Criterion:
 
     Source: Theis et al., arXiv 1801.05787, section 2 (Fisher pruning).
     """
-    check_range("criterion.examples_at_once", examples_at_once, 1)
+    check_range("examples_at_once", examples_at_once, 1)
 
     def cost(evidence: Evidence) -> PyTree:
         params = evidence.kept()

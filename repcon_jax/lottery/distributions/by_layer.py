@@ -22,7 +22,7 @@ def by_layer(layers: dict[str, Layer], kept: int, *, targets: tuple[tuple[str, f
         ConfigError: a layer is not covered, an expression decides for no layer, or a target is not in (0, 1].
     """
     for _, target in targets:
-        check_range("distribution.targets", target, 0, 1, open_low=True)
+        check_range("targets", target, 0, 1, open_low=True)
     matches = first_matches([pattern for pattern, _ in targets], layers, "distribution.targets", "('.*', 1.0)")
     weights = {name: exact(targets[matches[name]][1]) * layer.total for name, layer in layers.items()}
     return share(kept, weights, {name: layer.kept for name, layer in layers.items()})

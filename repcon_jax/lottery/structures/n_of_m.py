@@ -58,7 +58,7 @@ def n_of_m_mask(scores: PyTree, n: int = 2, m: int = 4, prunable: PyTree | None 
     >>> n_of_m_mask({"kernel": jnp.array([[1.0], [4.0], [3.0], [2.0], [0.0]])})["kernel"].ravel().tolist()
     [False, True, True, False, True]
     """
-    check_range("lottery.n", n, 1, m)
+    check_range("n", n, 1, m)
     may = None if prunable is None else named_leaves(prunable)
 
     def keep(name: str, leaf: Any) -> jax.Array:

@@ -33,7 +33,7 @@ def convnet(
     Raises:
         ConfigError: the width, the number of stages or of parts is out of range.
     """
-    check_range("encoder.num_stages", num_stages, 1)
+    check_range("num_stages", num_stages, 1)
     check_batch_norm_parts(batch_norm_parts, normalisation)
     channels = tuple(scale_width(64 * 2**i, width) for i in range(num_stages))
     options = (normalisation, batch_norm_parts, dtype, convolution, rematerialise)

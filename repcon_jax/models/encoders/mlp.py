@@ -52,6 +52,6 @@ def mlp(
     if not widths:
         raise ConfigError("encoder.widths is () but must name at least one layer's width; set --config.encoder.widths.")
     for width in widths:
-        check_range("encoder.widths", width, 1)
+        check_range("widths", width, 1)
     check_batch_norm_parts(batch_norm_parts, normalisation)
     return from_linen(Mlp(tuple(widths), normalisation, batch_norm_parts, dtype))

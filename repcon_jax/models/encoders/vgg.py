@@ -100,7 +100,7 @@ def vgg(
     Raises:
         ConfigError: the width, the number of stages or of parts is out of range.
     """
-    check_range("encoder.num_stages", num_stages, 1, len(depths))
+    check_range("num_stages", num_stages, 1, len(depths))
     check_batch_norm_parts(batch_norm_parts, normalisation)
     channels = tuple(scale_width(c, width) for c in CHANNELS[:num_stages])
     options = (normalisation, batch_norm_parts, dtype, convolution, rematerialise)

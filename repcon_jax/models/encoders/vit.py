@@ -141,8 +141,8 @@ def vit(
     Raises:
         ConfigError: a number is not positive.
     """
-    check_range("encoder.patch_size", patch_size, 1)
-    check_range("encoder.depth", depth, 1)
+    check_range("patch_size", patch_size, 1)
+    check_range("depth", depth, 1)
     options = (tied, dtype, convolution, rematerialise)
     return from_linen(VisionTransformer(size, num_heads, patch_size, depth, *options))
 

@@ -42,5 +42,5 @@ def linear(
     """
     if num_classes is None:
         raise ConfigError("head.num_classes is None but must be a number of classes; give it, such as num_classes=10.")
-    check_range("head.num_classes", num_classes, 1)
+    check_range("num_classes", num_classes, 1)
     return from_linen(LinearHead(num_classes, bias, "uniform" if initialisation == "default" else "zeros"))

@@ -88,7 +88,7 @@ def projector(
         ConfigError: a size is not positive, or both linear layers are left out.
     """
     for size in hidden_sizes:
-        check_range("head.hidden_sizes", size, 1)
+        check_range("hidden_sizes", size, 1)
     if bottleneck_size is None and output_size is None:
         raise ConfigError(
             "head.bottleneck_size and head.output_size are both None but one of them must be a size; set "

@@ -25,8 +25,8 @@ def knn(*, neighbours: int = 20, standardise: bool = False, chunk_size: int = 25
 
     Source: arXiv 2302.12091, tables 3 and 4.
     """
-    check_range("probe.neighbours", neighbours, 1)
-    check_range("probe.chunk_size", chunk_size, 1)
+    check_range("neighbours", neighbours, 1)
+    check_range("chunk_size", chunk_size, 1)
 
     def probe(
         train_features: Float[Array, "train features"],

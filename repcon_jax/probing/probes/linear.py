@@ -37,10 +37,10 @@ def linear(
 
     Source: arXiv 2302.12091, appendix, and its released code, whose batches stay the same in every epoch.
     """
-    check_range("probe.epochs", epochs, 1)
-    check_range("probe.batch_size", batch_size, 1)
-    check_range("probe.learning_rate", learning_rate, 0, open_low=True)
-    check_range("probe.weight_decay", weight_decay, 0)
+    check_range("epochs", epochs, 1)
+    check_range("batch_size", batch_size, 1)
+    check_range("learning_rate", learning_rate, 0, open_low=True)
+    check_range("weight_decay", weight_decay, 0)
 
     def probe(
         train_features: Float[Array, "train features"],

@@ -47,9 +47,9 @@ def linear_tuned(
     """
     if not grid or min(grid) <= 0:
         raise ConfigError(f"probe.grid is {grid!r} but must hold positive values of C; give at least one.")
-    check_range("probe.held_out", held_out, 0.0, 1.0, open_low=True, open_high=True)
-    check_range("probe.patience", patience, 1)
-    check_range("probe.max_iterations", max_iterations, 1)
+    check_range("held_out", held_out, 0.0, 1.0, open_low=True, open_high=True)
+    check_range("patience", patience, 1)
+    check_range("max_iterations", max_iterations, 1)
 
     def probe(
         train_features: Float[Array, "train features"],

@@ -54,9 +54,9 @@ def curvature(
 
     Sources: Ghorbani et al., arXiv 1901.10159; Foret et al., arXiv 2010.01412; He et al., arXiv 1902.00744.
     """
-    check_range("analysis.iterations", iterations, max(1, eigenvalues))
-    check_range("analysis.trace_samples", trace_samples, 2)
-    check_range("analysis.num_points", num_points, 2)
+    check_range("iterations", iterations, max(1, eigenvalues))
+    check_range("trace_samples", trace_samples, 2)
+    check_range("num_points", num_points, 2)
     for name in {name for line in lines for name in line} - {name for name, _ in points}:
         raise ConfigError(f"analysis.lines names {name!r}, which is none of analysis.points; name one of them.")
 

@@ -51,8 +51,8 @@ def directions(
 
     Sources: Li et al., arXiv 1712.09913, sections 4 and 7; Yao et al., arXiv 1912.07145 (Hessian eigenvectors).
     """
-    check_range("analysis.margin", margin, 0)
-    check_range("analysis.iterations", iterations, 2)
+    check_range("margin", margin, 0)
+    check_range("iterations", iterations, 2)
     if along == "trajectory" and len(trajectory) < 3:
         raise ConfigError(
             f"analysis.trajectory names {len(trajectory)} networks but two directions need at least 3; name more "

@@ -40,7 +40,7 @@ def paths(
 
     Source: Frankle et al., arXiv 1912.05671, section 2; Random Teachers are Good Teachers (arXiv 2302.12091), figure 9.
     """
-    check_range("analysis.num_points", num_points, 2)
+    check_range("num_points", num_points, 2)
 
     def measure(bench: LandscapeBench) -> dict[str, Any]:
         found = {name: _pairs(name, references, bench) for name, references in groups.items()}

@@ -41,11 +41,11 @@ def plane(
     """
     if len(points) != 3:
         raise ConfigError(f"analysis.points names {len(points)} networks but a plane goes through exactly 3; name 3.")
-    check_range("analysis.margin", margin, 0)
+    check_range("margin", margin, 0)
     for size in resolution:
-        check_range("analysis.resolution", size, 2)
+        check_range("resolution", size, 2)
     for fraction in zooms:
-        check_range("analysis.zooms", fraction, 0, open_low=True)
+        check_range("zooms", fraction, 0, open_low=True)
 
     def measure(bench: LandscapeBench) -> dict[str, Any]:
         networks = [bench.networks[reference] for _, reference in points]

@@ -32,7 +32,7 @@ def route(
 
     Source: Garipov et al., arXiv 1802.10026, section 3.
     """
-    check_range("analysis.num_points", num_points, 2)
+    check_range("num_points", num_points, 2)
     if len(through) < 2 or (bends is not None and len(through) != 2):
         raise ConfigError(
             f"analysis.through names {len(through)} networks but a path needs at least two, and a trained curve its "

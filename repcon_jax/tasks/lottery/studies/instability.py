@@ -43,8 +43,8 @@ def instability(*, num_points: int = 11, batch_norm: BatchNorm = "recalibrated",
 
     Source: Frankle et al., arXiv 1912.05671, sections 2 and 4.
     """
-    check_range("studies.num_points", num_points, 3)
-    check_range("studies.seed_offset", seed_offset, 1, 2**30)
+    check_range("num_points", num_points, 3)
+    check_range("seed_offset", seed_offset, 1, 2**30)
 
     def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
         walk = _walk(bench, batch_norm, num_points)

@@ -20,7 +20,7 @@ def reinitialised(*, seed_offset: int = 1000) -> Study:
 
     Source: Frankle and Carbin, arXiv 1803.03635, section 2 (random reinitialization).
     """
-    check_range("studies.seed_offset", seed_offset, 1, 2**30)
+    check_range("seed_offset", seed_offset, 1, 2**30)
 
     def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict]:
         values = {key: column[0] for key, column in bench.experiment.members(Group((0,), (0,))).values.items()}

@@ -33,8 +33,8 @@ def removal(*, batch_size: int = 128, repeats: int = 20) -> Study:
         batch_size: training images of a pass; all where there are fewer.
         repeats: passes of each.
     """
-    check_range("studies.batch_size", batch_size, 1)
-    check_range("studies.repeats", repeats, 1)
+    check_range("batch_size", batch_size, 1)
+    check_range("repeats", repeats, 1)
 
     def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
         del name
