@@ -1,17 +1,20 @@
 """Training a curve of low loss between two networks: its ends are fixed, its bends are the parameters."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from repcon_jax import losses
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.landscape import paths
+from repcon_jax.models import Network
 from repcon_jax.objectives import OBJECTIVES, Context
-from repcon_jax.objectives.starting import from_checkpoint
+from repcon_jax.objectives.starting import from_checkpoint, with_own_buffers
+from repcon_jax.objectives.supervised import labelled_metrics
 from repcon_jax.random import stream
-from repcon_jax.training.step import Batch, Objective
+from repcon_jax.training.step import Inputs, Objective
 from repcon_jax.trees import lerp
 from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree
 
@@ -48,16 +51,14 @@ def curve(
     ends = {"start": (start_checkpoint, start_checkpoint_part), "end": (end_checkpoint, end_checkpoint_part)}
     for name, (path, _) in ends.items():
         if path is None:
-            raise ConfigError(
-                f"objective.{name}_checkpoint is None but a curve joins two trained networks; give a folder of one "
-                "step."
-            )
+            problem = "is None but a curve joins two trained networks"
+            raise ArgumentError(f"{name}_checkpoint", problem, "give a folder of one step")
     method = _Curve(context, kind, num_bends, ends)
     return Objective(
-        method.initialise,
+        method.start,
         method.loss,
         method.evaluate,
-        method.encoders,
+        method.networks,
         changing=("encoder",),
         constant=("start", "end"),
         uses_labels=True,
@@ -73,48 +74,39 @@ class _Curve:
     num_bends: int
     ends: dict[str, tuple[str, str]]
 
-    def initialise(self, key: Key, images: jax.Array) -> tuple[Params, ModelState, PyTree]:
+    def start(self, key: Key, images: jax.Array, scalars: dict[str, Any]) -> tuple[Params, ModelState, PyTree]:
+        del scalars
         shapes = jax.eval_shape(self.context.model.init, key, images)
-        carried = {name: self._load(path, part, shapes) for name, (path, part) in self.ends.items()}
+        # Both ends may be one checkpoint.
+        carried = {
+            name: with_own_buffers(self.context.network(*from_checkpoint(self.context, path, part, shapes)))
+            for name, (path, part) in self.ends.items()
+        }
         start, end = carried["start"], carried["end"]
-        bends = paths.initial_bends(start["params"], end["params"], self.num_bends)
-        return bends, lerp(start["model_state"], end["model_state"], 0.5), carried
+        bends = paths.initial_bends(start.params, end.params, self.num_bends)
+        return bends, lerp(start.model_state, end.model_state, 0.5), carried
 
-    def _load(self, path: str, part: str, shapes: tuple[Params, ModelState]) -> PyTree:
-        loaded = from_checkpoint(self.context, path, part, shapes)
-        # A checkpoint keeps no empty subtrees, so the model's own structure is taken. Donated states must not share
-        # buffers, and both ends may be one checkpoint: hence the copies.
-        leaves = [jnp.copy(leaf) for leaf in jax.tree.leaves(loaded)]
-        params, model_state = jax.tree.unflatten(jax.tree.structure(shapes), leaves)
-        return {"params": params, "model_state": model_state}
-
-    def loss(
-        self, params: Params, carried: PyTree, model_state: ModelState, batch: Batch, step: jax.Array, key: Key
-    ) -> tuple[jax.Array, tuple[ModelState, PyTree, Metrics]]:
-        del step
-        images = batch.views.reshape(-1, *batch.views.shape[2:])
-        labels = jnp.tile(batch.labels, batch.views.shape[0])
-        path, apply = self._path(params, carried), self.context.model.apply
-        coordinate = jax.random.uniform(stream(key, "curve"))
-        (_, logits), _ = apply(path(coordinate), model_state, images, True)
+    def loss(self, inputs: Inputs) -> tuple[jax.Array, tuple[ModelState, PyTree, Metrics]]:
+        images = inputs.batch.views.reshape(-1, *inputs.batch.views.shape[2:])
+        labels = jnp.tile(inputs.batch.labels, inputs.batch.views.shape[0])
+        path, model_state = self._path(inputs), inputs.model_state
+        coordinate = jax.random.uniform(stream(inputs.key, "curve"))
+        (_, logits), _ = self.context.network(path(coordinate), model_state).apply(images, True)
         if jax.tree.leaves(model_state):
-            _, model_state = apply(jax.lax.stop_gradient(path(0.5)), model_state, images, True)
+            middle = self.context.network(jax.lax.stop_gradient(path(0.5)), model_state)
+            _, model_state = middle.apply(images, True)
         value = losses.softmax_cross_entropy_with_labels(logits, labels)
-        return value, (model_state, carried, {"accuracy": losses.accuracy(logits, labels)})
+        return value, (model_state, inputs.carried, {"accuracy": losses.accuracy(logits, labels)})
 
-    def evaluate(
-        self, params: Params, carried: PyTree, model_state: ModelState, images: jax.Array, labels: jax.Array
-    ) -> Metrics:
-        middle = self._path(params, carried)(0.5)
-        (_, logits), _ = self.context.model.apply(middle, model_state, images, False)
-        correct = (jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)
-        return {"loss": losses.softmax_cross_entropies_with_labels(logits, labels), "accuracy": correct}
+    def evaluate(self, inputs: Inputs) -> Metrics:
+        return labelled_metrics(self._middle(inputs), inputs)
 
-    def encoders(
-        self, params: Params, carried: PyTree, model_state: ModelState
-    ) -> dict[str, tuple[Params, ModelState]]:
-        middle = self._path(params, carried)(0.5)
-        return {"encoder": (middle["encoder"], model_state["encoder"])}
+    def networks(self, inputs: Inputs) -> dict[str, Network]:
+        return {"encoder": self._middle(inputs)}
 
-    def _path(self, bends: Params, carried: PyTree) -> paths.Path:
-        return paths.curve(self.kind, carried["start"]["params"], carried["end"]["params"], bends)
+    def _middle(self, inputs: Inputs) -> Network:
+        return self.context.network(self._path(inputs)(0.5), inputs.model_state)
+
+    def _path(self, inputs: Inputs) -> paths.Path:
+        start, end = inputs.carried["start"], inputs.carried["end"]
+        return paths.curve(self.kind, start.params, end.params, inputs.params)

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from repcon_jax import losses
 from repcon_jax.dynamics import exponential_moving_average, interpolate, neighbourhood, replace_every, view_pairs
 from repcon_jax.dynamics.pairing import Pairing
-from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models import Model
+from repcon_jax.errors import ArgumentError, CheckpointError, check_range
+from repcon_jax.models import Network
 from repcon_jax.objectives import OBJECTIVES, Context
-from repcon_jax.objectives.starting import from_checkpoint
+from repcon_jax.objectives.starting import from_checkpoint, require_path, with_own_buffers
 from repcon_jax.random import stream
 from repcon_jax.training.durations import Clock
-from repcon_jax.training.schedules import Schedule, ScheduleValue, parse_schedule
-from repcon_jax.training.step import Batch, Objective
+from repcon_jax.training.schedules import ScheduleValue, parse_schedule
+from repcon_jax.training.step import Inputs, Objective
 from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree, Scalar
 
 _LOSSES = {
@@ -86,47 +86,46 @@ def distillation(
     """
     check_range("locality", locality, 0, 1)
     check_range("epsilon", epsilon, 0)
-    _require_path("start", start, "checkpoint", checkpoint)
-    _require_path("teacher_start", teacher_start, "teacher_checkpoint", teacher_checkpoint)
-    clock = context.clock
-    moves = teacher_update != "frozen" or teacher_batch_norm != "evaluation"
-
-    def schedule(option: str, value: ScheduleValue, **bounds: Any) -> Schedule:
-        return parse_schedule(value, clock, f"objective.{option}", 0, **bounds)
-
+    require_path("start", start, "checkpoint", checkpoint)
+    require_path("teacher_start", teacher_start, "teacher_checkpoint", teacher_checkpoint)
+    scalars = {
+        "teacher_temperature": (teacher_temperature, {"open_low": True}),
+        "student_temperature": (student_temperature, {"open_low": True}),
+        "teacher_momentum": (teacher_momentum, {"high": 1}),
+        "centre_momentum": (centre_momentum, {"high": 1}),
+        "locality": (locality, {}),
+        "epsilon": (epsilon, {}),
+    }
     method = _Distillation(
-        model=context.model,
-        encoder=context.encoder,
-        head=context.head,
+        context=context,
         pairs=tuple(view_pairs(pairing, context.num_views[0], sum(context.num_views))),
         distance=_LOSSES[loss],
-        temperatures=(
-            schedule("teacher_temperature", teacher_temperature, open_low=True),
-            schedule("student_temperature", student_temperature, open_low=True),
-        ),
-        centring=None if centre_momentum is None else schedule("centre_momentum", centre_momentum, high=1),
+        is_centred=centre_momentum is not None,
         teacher_batch_norm=teacher_batch_norm,
         teacher_update=teacher_update,
-        momentum=schedule("teacher_momentum", teacher_momentum, high=1),
-        period=_period(clock, teacher_update, restart_every),
-        last_step=clock.total_steps - 1,
+        period=_period(context.clock, teacher_update, restart_every),
     )
     initial = _Start(
         context=context,
         start=start,
-        locality=locality,
         variance_preserving=variance_preserving,
-        epsilon=epsilon,
         student=(checkpoint, checkpoint_part),
         teacher=(teacher_checkpoint, teacher_checkpoint_part) if teacher_start == "checkpoint" else None,
         teacher_batch_norm=teacher_batch_norm,
+        teacher_moves=teacher_update != "frozen" or teacher_batch_norm == "from_student",
     )
+    moves = teacher_update != "frozen" or teacher_batch_norm != "evaluation"
     return Objective(
         start=initial,
         loss=method.loss,
         evaluate=method.evaluate,
-        encoders=_encoders,
+        networks=method.networks,
         after_step=method.move_teacher,
+        scalars={
+            name: parse_schedule(value, context.clock, name, 0, **bounds)
+            for name, (value, bounds) in scalars.items()
+            if value is not None
+        },
         changing=("teacher", "student") if moves else ("student",),
         constant=() if moves else ("teacher",),
         remember=None if moves or not remember_teacher else method.remember,
@@ -137,9 +136,9 @@ def _period(clock: Clock, teacher_update: str, restart_every: str) -> int:
     """Steps between two replacements of the teacher, where it is replaced."""
     if teacher_update == "previous_epoch":
         return clock.steps_per_epoch
-    period = clock.steps(restart_every, "objective.restart_every")
+    period = clock.steps(restart_every, "restart_every")
     if period < 1:
-        raise ConfigError(f"objective.restart_every is {restart_every!r}, which is no step at all; lengthen it.")
+        raise ArgumentError("restart_every", f"is {restart_every!r}, which is no step at all", "lengthen it")
     return period
 
 
@@ -149,28 +148,41 @@ class _Start:
 
     context: Context
     start: str
-    locality: Scalar
     variance_preserving: bool
-    epsilon: Scalar
     student: tuple[str | None, str]
     teacher: tuple[str | None, str] | None
     teacher_batch_norm: str
+    teacher_moves: bool
 
-    def __call__(self, key: Key, images: jax.Array) -> tuple[Params, ModelState, PyTree]:
+    def __call__(
+        self, key: Key, images: jax.Array, scalars: dict[str, Any]
+    ) -> tuple[Params, ModelState, dict[str, PyTree]]:
         model = self.context.model
-        teacher = model.init(stream(key, "teacher"), images)
-        if self.teacher is not None:
-            teacher = from_checkpoint(self.context, *self.teacher, teacher)
-        student = self._student(teacher, model.init(stream(key, "student"), images))
-        (_, logits), _ = jax.eval_shape(model.apply, *teacher, images)
-        # Donated states must not share buffers, so the teacher gets its own.
-        params, state = jax.tree.map(jnp.copy, teacher)
+        fresh = model.init(stream(key, "student"), images)
+        teacher = self._teacher(key, images, fresh)
+        params, model_state = self._student(teacher, fresh, scalars)
+        student = self.context.network(params, model_state)
+        size, own = (jax.eval_shape(network.apply, images)[0].logits.shape[-1] for network in (teacher, student))
+        if size != own:
+            raise CheckpointError(
+                f"the teacher {self.teacher[0]} has {size} outputs but the student {own}; give the student's head as "
+                "many."
+            )
+        teacher = with_own_buffers(teacher)
         if self.teacher_batch_norm == "from_student":
-            state = jax.tree.map(jnp.copy, student[1])
-        return (*student, {"teacher": {"params": params, "model_state": state}, "centre": jnp.zeros(logits.shape[-1])})
+            teacher = teacher.replace(model_state=jax.tree.map(jnp.copy, model_state))
+        return params, model_state, {"teacher": teacher, "centre": jnp.zeros(size)}
+
+    def _teacher(self, key: Key, images: jax.Array, fresh: tuple[Params, ModelState]) -> Network:
+        """The teacher; a frozen one from a checkpoint may be of another architecture."""
+        if self.teacher is None:
+            return self.context.network(*self.context.model.init(stream(key, "teacher"), images))
+        if self.start in ("interpolated", "neighbourhood", "copy") or self.teacher_moves:
+            return self.context.network(*from_checkpoint(self.context, *self.teacher, fresh))
+        return self.context.load(*self.teacher)
 
     def _student(
-        self, teacher: tuple[Params, ModelState], fresh: tuple[Params, ModelState]
+        self, teacher: Network, fresh: tuple[Params, ModelState], scalars: dict[str, Any]
     ) -> tuple[Params, ModelState]:
         preserving = self.variance_preserving
         match self.start:
@@ -179,110 +191,95 @@ class _Start:
             case "independent":
                 return fresh
             case "interpolated":
-                return interpolate(teacher[0], fresh[0], self.locality, variance_preserving=preserving), teacher[1]
+                mixed = interpolate(teacher.params, fresh[0], scalars["locality"], variance_preserving=preserving)
+                return mixed, teacher.model_state
             case "neighbourhood":
-                return neighbourhood(teacher[0], fresh[0], self.epsilon, variance_preserving=preserving), teacher[1]
+                near = neighbourhood(teacher.params, fresh[0], scalars["epsilon"], variance_preserving=preserving)
+                return near, teacher.model_state
             case _:
-                return teacher
+                return teacher.params, teacher.model_state
 
 
 @dataclasses.dataclass(frozen=True)
 class _Distillation:
     """The functions of the objective, with what its options became."""
 
-    model: Model
-    encoder: Model
-    head: Model
+    context: Context
     pairs: tuple[tuple[int, int], ...]
     distance: Callable[..., jax.Array]
-    temperatures: tuple[Schedule, Schedule]
-    centring: Schedule | None
+    is_centred: bool
     teacher_batch_norm: str
     teacher_update: str
-    momentum: Schedule
     period: int
-    last_step: int
 
-    def loss(
-        self, params: Params, carried: PyTree, model_state: ModelState, batch: Batch, step: jax.Array, key: Key
-    ) -> tuple[jax.Array, tuple[ModelState, PyTree, Metrics]]:
-        del key
-        teacher, centre = carried["teacher"], carried["centre"]
+    def loss(self, inputs: Inputs) -> tuple[jax.Array, tuple[ModelState, PyTree, Metrics]]:
+        teacher, centre, batch = inputs.carried["teacher"], inputs.carried["centre"], inputs.batch
         if batch.remembered is None:
-            from_data = self.teacher_batch_norm == "from_data"
-            raw, teacher_state = self._forward(teacher["params"], teacher["model_state"], batch.views, from_data)
+            raw, teacher_state = _forward(teacher, batch.views, self.teacher_batch_norm == "from_data")
+            teacher = teacher.replace(model_state=teacher_state)
         else:
-            raw = self._from_embeddings(teacher, batch.views.shape[0], batch.remembered)
-            teacher_state = teacher["model_state"]
+            raw = _from_embeddings(teacher, batch.views.shape[0], batch.remembered)
         raw = jax.lax.stop_gradient(raw)
-        targets = raw if self.centring is None else losses.centre_logits(raw, centre)
-        logits, model_state = self._forward(params, model_state, batch.views, True)
+        targets = losses.centre_logits(raw, centre) if self.is_centred else raw
+        student = self.context.network(inputs.params, inputs.model_state)
+        logits, model_state = _forward(student, batch.views, True)
         logits = list(logits)
         if batch.local_views.shape[0]:
-            local, model_state = self._forward(params, model_state, batch.local_views, True)
+            local, model_state = _forward(student.replace(model_state=model_state), batch.local_views, True)
             logits.extend(local)
-        taus = [schedule(step) for schedule in self.temperatures]
+        taus = _temperatures(inputs)
         value = jnp.mean(jnp.stack([self.distance(targets[t], logits[s], *taus) for t, s in self.pairs]))
         kl = jnp.mean(jnp.stack([losses.kl_divergence(targets[t], logits[s], *taus) for t, s in self.pairs]))
-        if self.centring is not None:
-            centre = losses.update_centre(centre, raw, self.centring(step))
-        carried = {"teacher": {**teacher, "model_state": teacher_state}, "centre": centre}
-        return value, (model_state, carried, {"kl": jax.lax.stop_gradient(kl)})
+        if self.is_centred:
+            centre = losses.update_centre(centre, raw, inputs.scalars["centre_momentum"])
+        return value, (model_state, {"teacher": teacher, "centre": centre}, {"kl": jax.lax.stop_gradient(kl)})
 
-    def _forward(
-        self, params: Params, state: ModelState, views: jax.Array, train: bool
-    ) -> tuple[jax.Array, ModelState]:
-        (_, logits), state = self.model.apply(params, state, views.reshape(-1, *views.shape[2:]), train)
-        return logits.reshape(*views.shape[:2], -1), state
-
-    def remember(self, carried: PyTree, views: jax.Array) -> jax.Array:
+    def remember(self, inputs: Inputs) -> jax.Array:
         """The teacher's embeddings of all views of an image, one after the other, [batch, views * size]."""
-        params, state = (carried["teacher"][part]["encoder"] for part in ("params", "model_state"))
-        embeddings, _ = self.encoder.apply(params, state, views.reshape(-1, *views.shape[2:]))
+        views = inputs.batch.views
+        embeddings, _ = inputs.carried["teacher"].encoder.apply(views.reshape(-1, *views.shape[2:]))
         # Without further axes, of which XLA might order those of one element otherwise, and copy everything.
         return embeddings.reshape(*views.shape[:2], -1).swapaxes(0, 1).reshape(views.shape[1], -1)
 
-    def _from_embeddings(self, teacher: PyTree, views: int, remembered: jax.Array) -> jax.Array:
-        params, state = (teacher[part]["head"] for part in ("params", "model_state"))
-        batch = remembered.shape[0]
-        embeddings = remembered.reshape(batch, views, -1).swapaxes(0, 1).reshape(batch * views, -1)
-        logits, _ = self.head.apply(params, state, embeddings)
-        return logits.reshape(views, batch, -1)
-
-    def move_teacher(self, carried: PyTree, params: Params, model_state: ModelState, step: jax.Array) -> PyTree:
-        teacher = carried["teacher"]
+    def move_teacher(self, inputs: Inputs) -> PyTree:
+        teacher = inputs.carried["teacher"]
         if self.teacher_batch_norm == "from_student":
-            teacher = {**teacher, "model_state": model_state}
+            teacher = teacher.replace(model_state=inputs.model_state)
         if self.teacher_update == "ema":
-            moved = exponential_moving_average(teacher["params"], params, self.momentum(step - 1))
-            teacher = {**teacher, "params": moved}
+            momentum = inputs.scalars["teacher_momentum"]
+            teacher = teacher.replace(params=exponential_moving_average(teacher.params, inputs.params, momentum))
         elif self.teacher_update in ("previous_epoch", "restarted"):
-            teacher = replace_every(teacher, {"params": params, "model_state": model_state}, step, self.period)
-        return {**carried, "teacher": teacher}
+            student = teacher.replace(params=inputs.params, model_state=inputs.model_state)
+            teacher = replace_every(teacher, student, inputs.step, self.period)
+        return {**inputs.carried, "teacher": teacher}
 
-    def evaluate(
-        self, params: Params, carried: PyTree, model_state: ModelState, images: jax.Array, labels: jax.Array
-    ) -> Metrics:
-        del labels
-        teacher = carried["teacher"]
-        (_, targets), _ = self.model.apply(teacher["params"], teacher["model_state"], images, False)
-        (_, logits), _ = self.model.apply(params, model_state, images, False)
-        if self.centring is not None:
-            targets = losses.centre_logits(targets, carried["centre"])
-        taus = [schedule(self.last_step) for schedule in self.temperatures]
-        return {"kl": losses.kl_divergences(targets, logits, *taus)}
+    def evaluate(self, inputs: Inputs) -> Metrics:
+        images = inputs.batch.views[0]
+        (_, targets), _ = inputs.carried["teacher"].apply(images)
+        (_, logits), _ = self.context.network(inputs.params, inputs.model_state).apply(images)
+        if self.is_centred:
+            targets = losses.centre_logits(targets, inputs.carried["centre"])
+        return {"kl": losses.kl_divergences(targets, logits, *_temperatures(inputs))}
 
-
-def _encoders(params: Params, carried: PyTree, model_state: ModelState) -> dict[str, tuple[Params, ModelState]]:
-    teacher = carried["teacher"]
-    return {
-        "teacher": (teacher["params"]["encoder"], teacher["model_state"]["encoder"]),
-        "student": (params["encoder"], model_state["encoder"]),
-    }
+    def networks(self, inputs: Inputs) -> dict[str, Network]:
+        student = self.context.network(inputs.params, inputs.model_state)
+        return {"teacher": inputs.carried["teacher"], "student": student}
 
 
-def _require_path(option: str, value: str, path_option: str, path: str | None) -> None:
-    if value == "checkpoint" and path is None:
-        raise ConfigError(
-            f"objective.{path_option} is None but objective.{option} is 'checkpoint'; give a folder of one step."
-        )
+def _temperatures(inputs: Inputs) -> tuple[Scalar, Scalar]:
+    return inputs.scalars["teacher_temperature"], inputs.scalars["student_temperature"]
+
+
+def _forward(network: Network, views: jax.Array, train: bool) -> tuple[jax.Array, ModelState]:
+    """Logits [views, batch, outputs] of views [views, batch, height, width, channels]."""
+    (_, logits), state = network.apply(views.reshape(-1, *views.shape[2:]), train)
+    return logits.reshape(*views.shape[:2], -1), state
+
+
+def _from_embeddings(teacher: Network, views: int, remembered: jax.Array) -> jax.Array:
+    """The logits of remembered embeddings [batch, views * size]."""
+    params, state = teacher.params["head"], teacher.model_state["head"]
+    batch = remembered.shape[0]
+    embeddings = remembered.reshape(batch, views, -1).swapaxes(0, 1).reshape(batch * views, -1)
+    logits, _ = teacher.model.part("head").apply(params, state, embeddings)
+    return logits.reshape(views, batch, -1)

@@ -1,5 +1,10 @@
 """Initialisations that come from a checkpoint, shared by the objectives."""
 
+import jax
+import jax.numpy as jnp
+
+from repcon_jax.errors import ArgumentError
+from repcon_jax.models import Network
 from repcon_jax.objectives import Context
 from repcon_jax.trees import check_same_structure, signature
 from repcon_jax.typing import ModelState, Params
@@ -8,23 +13,38 @@ from repcon_jax.typing import ModelState, Params
 def from_checkpoint(
     context: Context, path: str, part: str, fresh: tuple[Params, ModelState], *, encoder_only: bool = False
 ) -> tuple[Params, ModelState]:
-    """Params and model state of a checkpoint, checked against a fresh initialisation.
+    """Params and model state of a checkpoint, checked against a fresh initialisation and in its structure.
 
     Args:
         context: reads the checkpoint.
         path: folder of one step.
         part: ``params``, or something the objective carried, such as ``teacher``.
-        fresh: (params, model_state) of the structure needed.
+        fresh: (params, model_state) of the structure needed, or their shapes.
         encoder_only: take the encoder and keep the fresh head.
     Raises:
         CheckpointError: it is damaged or of another structure; the first differing path is named.
     """
-    loaded = context.load(path, part)
+    network = context.load(path, part)
+    trees = network.params, network.model_state
     if encoder_only:
-        loaded = tuple(
-            {**new, "encoder": old.get("encoder", {})} if new else new for old, new in zip(loaded, fresh, strict=True)
+        trees = tuple(
+            {**new, "encoder": old.get("encoder", {})} if new else new for old, new in zip(trees, fresh, strict=True)
         )
-    for found, expected in zip(loaded, fresh, strict=True):
+    fitted = []
+    for tree, expected in zip(trees, fresh, strict=True):
         fix = "give a checkpoint of this very model, or the model of the checkpoint"
-        check_same_structure(signature(found), signature(expected), f"checkpoint {path}", fix)
-    return loaded
+        check_same_structure(signature(tree), signature(expected), f"checkpoint {path}", fix)
+        # A checkpoint keeps no empty subtrees.
+        fitted.append(jax.tree.unflatten(jax.tree.structure(expected), jax.tree.leaves(tree)))
+    return fitted[0], fitted[1]
+
+
+def with_own_buffers(network: Network) -> Network:
+    """The same network in arrays of its own, since what a donated state carries must share none with the rest."""
+    return jax.tree.map(jnp.copy, network)
+
+
+def require_path(option: str, value: str, path_option: str, path: str | None) -> None:
+    """Raises ArgumentError where an option asks for a checkpoint and there is no path."""
+    if value == "checkpoint" and path is None:
+        raise ArgumentError(path_option, f"is None but objective.{option} is 'checkpoint'", "give a folder of one step")

@@ -1,16 +1,18 @@
 """Training with labels: cross-entropy of the head's logits."""
 
-from typing import Literal
+import dataclasses
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from repcon_jax import losses
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import check_range
+from repcon_jax.models import Network
 from repcon_jax.objectives import OBJECTIVES, Context
-from repcon_jax.objectives.starting import from_checkpoint
+from repcon_jax.objectives.starting import from_checkpoint, require_path
 from repcon_jax.random import stream
-from repcon_jax.training.step import Batch, Objective
+from repcon_jax.training.step import Inputs, Objective
 from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree
 
 
@@ -35,38 +37,51 @@ def supervised(
     """
     if start_seed is not None:
         check_range("start_seed", start_seed, 0, 2**31 - 1)
-    if start == "checkpoint" and checkpoint is None:
-        raise ConfigError(
-            "objective.checkpoint is None but objective.start is 'checkpoint'; give a folder of one step."
-        )
+    require_path("start", start, "checkpoint", checkpoint)
+    method = _Supervised(context, (checkpoint, checkpoint_part) if start == "checkpoint" else None, start_seed)
+    return Objective(
+        method.start, method.loss, method.evaluate, method.networks, changing=("encoder",), uses_labels=True
+    )
 
-    def initialise(key: Key, images: jax.Array) -> tuple[Params, ModelState, PyTree]:
-        seed = key if start_seed is None else jax.random.key(start_seed)
-        fresh = context.model.init(stream(seed, "model"), images)
-        if start == "checkpoint":
-            fresh = from_checkpoint(context, checkpoint, checkpoint_part, fresh, encoder_only=True)
+
+@dataclasses.dataclass(frozen=True)
+class _Supervised:
+    """The functions of the objective."""
+
+    context: Context
+    checkpoint: tuple[str | None, str] | None
+    start_seed: int | None
+
+    def start(self, key: Key, images: jax.Array, scalars: dict[str, Any]) -> tuple[Params, ModelState, PyTree]:
+        del scalars
+        seed = key if self.start_seed is None else jax.random.key(self.start_seed)
+        fresh = self.context.model.init(stream(seed, "model"), images)
+        if self.checkpoint is not None:
+            fresh = from_checkpoint(self.context, *self.checkpoint, fresh, encoder_only=True)
         return (*fresh, {})
 
-    def loss(
-        params: Params, carried: PyTree, model_state: ModelState, batch: Batch, step: jax.Array, key: Key
-    ) -> tuple[jax.Array, tuple[ModelState, PyTree, Metrics]]:
-        del step, key
-        images = batch.views.reshape(-1, *batch.views.shape[2:])
-        labels = jnp.tile(batch.labels, batch.views.shape[0])
-        (_, logits), model_state = context.model.apply(params, model_state, images, True)
+    def loss(self, inputs: Inputs) -> tuple[jax.Array, tuple[ModelState, PyTree, Metrics]]:
+        views = inputs.batch.views
+        labels = jnp.tile(inputs.batch.labels, views.shape[0])
+        network = self.context.network(inputs.params, inputs.model_state)
+        (_, logits), model_state = network.apply(views.reshape(-1, *views.shape[2:]), True)
         value = losses.softmax_cross_entropy_with_labels(logits, labels)
-        return value, (model_state, carried, {"accuracy": losses.accuracy(logits, labels)})
+        return value, (model_state, inputs.carried, {"accuracy": losses.accuracy(logits, labels)})
 
-    def evaluate(
-        params: Params, carried: PyTree, model_state: ModelState, images: jax.Array, labels: jax.Array
-    ) -> Metrics:
-        del carried
-        (_, logits), _ = context.model.apply(params, model_state, images, False)
-        correct = (jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)
-        return {"loss": losses.softmax_cross_entropies_with_labels(logits, labels), "accuracy": correct}
+    def evaluate(self, inputs: Inputs) -> Metrics:
+        return labelled_metrics(self.context.network(inputs.params, inputs.model_state), inputs)
 
-    def encoders(params: Params, carried: PyTree, model_state: ModelState) -> dict[str, tuple[Params, ModelState]]:
-        del carried
-        return {"encoder": (params["encoder"], model_state["encoder"])}
+    def networks(self, inputs: Inputs) -> dict[str, Network]:
+        return {"encoder": self.context.network(inputs.params, inputs.model_state)}
 
-    return Objective(initialise, loss, evaluate, encoders, changing=("encoder",), uses_labels=True)
+
+def labelled_metrics(network: Network, inputs: Inputs) -> Metrics:
+    """Cross-entropy and accuracy of every example, [batch] each.
+
+    Args:
+        network: whose logits are compared with the labels.
+        inputs: gives images and labels.
+    """
+    (_, logits), _ = network.apply(inputs.batch.views[0])
+    correct = (jnp.argmax(logits, axis=-1) == inputs.batch.labels).astype(jnp.float32)
+    return {"loss": losses.softmax_cross_entropies_with_labels(logits, inputs.batch.labels), "accuracy": correct}

@@ -165,6 +165,9 @@ def parse_call(text: str, field: str) -> tuple[str, dict[str, Any]]:
 
 
 def _convert(path: str, value: Any, annotation: Any) -> Any:
+    inner = _optional(annotation)
+    if inner is not None:
+        return None if value is None else _convert(path, value, inner)
     if annotation is Choice:
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             raise ConfigError(f"{path} is {value!r} but must be a group with a 'name'; correct the config file.")
@@ -175,12 +178,20 @@ def _convert(path: str, value: Any, annotation: Any) -> Any:
         return to_dataclass(annotation, value, path)
     if typing.get_origin(annotation) is dict and isinstance(value, Mapping):
         kind = typing.get_args(annotation)[1]
-        if dataclasses.is_dataclass(kind):
+        if kind is Choice or dataclasses.is_dataclass(kind):
             return {key: _convert(f"{path}.{key}", entry, kind) for key, entry in value.items()}
         for key, entry in value.items():
             check_type(f"{path}.{key}", entry, kind)
     check_type(path, value, annotation)
     return _plain(value)
+
+
+def _optional(annotation: Any) -> Any:
+    """What an optional group of fields is where it is not None; None for every other annotation."""
+    args = typing.get_args(annotation)
+    if typing.get_origin(annotation) not in (Union, types.UnionType) or type(None) not in args:
+        return None
+    return next((arg for arg in args if arg is Choice or dataclasses.is_dataclass(arg)), None)
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import ast
 import pathlib
 import runpy
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,6 +105,10 @@ def load_config(file_and_argument: str) -> dict[str, Any]:
     file, _, argument = file_and_argument.partition(":")
     if not pathlib.Path(file).is_file():
         raise ConfigError(f"--config is {file!r}, which is no file; give one such as configs/random_teacher.py.")
+    # As for a Python script, so that a config can import a method that stands beside it.
+    folder = str(pathlib.Path(file).absolute().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
         config = runpy.run_path(file)["get_config"](argument or None)
     except UserError:

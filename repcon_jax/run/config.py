@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from repcon_jax.adapters import ADAPTERS
 from repcon_jax.data import DataConfig
 from repcon_jax.errors import ConfigError, check_range
 from repcon_jax.models import ENCODERS, HEADS
@@ -17,7 +18,25 @@ from repcon_jax.training.durations import parse_duration
 from repcon_jax.training.mesh import MeshConfig
 from repcon_jax.training.optimisers import OptimiserConfig
 
-_REGISTRIES: dict[str, Registry] = {"encoder": ENCODERS, "head": HEADS, "objective": OBJECTIVES}
+_REGISTRIES: dict[str, Registry] = {
+    "encoder": ENCODERS,
+    "adapter": ADAPTERS,
+    "head": HEADS,
+    "objective": OBJECTIVES,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherConfig:
+    """A network that teaches; its architecture and what it expects of images stand in its checkpoint.
+
+    Args:
+        checkpoint: folder of one step, such as ``runs/expert/checkpoints/seed_0/1000``.
+        part: of the checkpoint: ``params``, what was trained, or what the objective carried, such as ``teacher``.
+    """
+
+    checkpoint: str
+    part: str = "params"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +46,14 @@ class ExperimentConfig:
     Args:
         title: one line for the report.
         encoder: name and options, see ``repcon_jax.models.ENCODERS``.
-        head: likewise, see ``repcon_jax.models.HEADS``.
         objective: likewise, see ``repcon_jax.objectives.OBJECTIVES``.
         data: what is trained on.
+        head: likewise, see ``repcon_jax.models.HEADS``; None where there are ``heads``.
+        heads: several heads on the encoder, by name; their logits are then a dict.
+        adapter: something small to train beside the encoder's parameters, see ``repcon_jax.adapters.ADAPTERS``; None
+            for nothing.
+        teachers: networks that the objective learns from, by name.
+        sources: further data sets, by name, of which every step sees a batch too.
         optimiser: how.
         probe: how representations are judged.
         checkpoint: what is saved.
@@ -49,9 +73,13 @@ class ExperimentConfig:
 
     title: str
     encoder: Choice
-    head: Choice
     objective: Choice
     data: DataConfig
+    head: Choice | None = None
+    heads: dict[str, Choice] = dataclasses.field(default_factory=dict)
+    adapter: Choice | None = None
+    teachers: dict[str, TeacherConfig] = dataclasses.field(default_factory=dict)
+    sources: dict[str, DataConfig] = dataclasses.field(default_factory=dict)
     optimiser: OptimiserConfig = dataclasses.field(default_factory=OptimiserConfig)
     probe: ProbeConfig = dataclasses.field(default_factory=ProbeConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
@@ -87,9 +115,15 @@ class ExperimentConfig:
         ):
             for duration in durations:
                 parse_duration(duration, field)
+        if (self.head is None) == (not self.heads):
+            both = "both" if self.heads else "neither"
+            raise ConfigError(f"head and heads are {both} given, but an encoder has either one head or named ones.")
         for field, registry in _REGISTRIES.items():
             choice = getattr(self, field)
-            registry.check(choice.name, choice.options)
+            if choice is not None:
+                registry.check(choice.name, choice.options)
+        for choice in self.heads.values():
+            HEADS.check(choice.name, choice.options)
 
 
 def parse_config(values: Mapping[str, Any]) -> ExperimentConfig:
@@ -103,6 +137,7 @@ def parse_config(values: Mapping[str, Any]) -> ExperimentConfig:
 
 def plain_config(config: ExperimentConfig) -> dict[str, Any]:
     """Nested dicts, tuples and scalars, with every option of every choice; ``parse_config`` is its inverse."""
-    choices = {field: getattr(config, field) for field in _REGISTRIES}
+    choices = {field: getattr(config, field) for field in _REGISTRIES if getattr(config, field) is not None}
     complete = {f: with_options(_REGISTRIES[f], choice.name, **choice.options) for f, choice in choices.items()}
-    return to_dict(dataclasses.replace(config, **complete))
+    heads = {name: with_options(HEADS, choice.name, **choice.options) for name, choice in config.heads.items()}
+    return to_dict(dataclasses.replace(config, heads=heads, **complete))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,33 +14,39 @@ from jax.sharding import Mesh
 from repcon_jax.data import Dataset, Splits, build_views, prepare_splits
 from repcon_jax.data.views import Views
 from repcon_jax.errors import ConfigError, DataError
-from repcon_jax.models import Model
+from repcon_jax.models import Model, Network
 from repcon_jax.objectives import OBJECTIVES, Context
 from repcon_jax.run.config import ExperimentConfig
 from repcon_jax.run.members import Group, points_of, resolve_axes, seeds_of, with_values
-from repcon_jax.run.networks import check_outputs, check_shapes, create_model
+from repcon_jax.run.networks import (
+    check_outputs,
+    check_shapes,
+    create_model,
+    describe_network,
+    load_network,
+    pixels_of,
+)
 from repcon_jax.run.probe_data import splits_to_probe
-from repcon_jax.training.checkpoints import load_params
 from repcon_jax.training.durations import Clock, clock
 from repcon_jax.training.evaluation import evaluate_dataset
 from repcon_jax.training.loop import TrainData
 from repcon_jax.training.mesh import build_mesh, is_sequential, place, placements
-from repcon_jax.training.optimisers import build_optimiser
-from repcon_jax.training.population import MemberValues, Method, Population, Recipe, Values, compile_population
-from repcon_jax.training.schedules import Alternatives
-from repcon_jax.training.step import Objective, TrainState
+from repcon_jax.training.optimisers import build_optimiser, frozen_paths
+from repcon_jax.training.population import MemberValues, Population, Recipe, Values, compile_population
+from repcon_jax.training.schedules import Alternatives, Schedule, parse_schedule
+from repcon_jax.training.step import Batch, Inputs, Objective, TrainState, scalars_at
+from repcon_jax.trees import signature
 from repcon_jax.typing import Metrics, Params, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A run without its members.
+    """A config turned into functions and arrays: a run without its members.
 
     Args:
         config: the run's.
-        encoder: what is probed.
-        model: the encoder with its head.
-        objective: what is minimised, for its names; what it computes may differ between members.
+        context: what the objective was built with, the model and its pixels among it.
+        objective: what is minimised.
         recipe: how a member is started and trained.
         probe_splits: the data that representations are judged on.
         test: images and labels on which the objective is evaluated, on the devices, or None.
@@ -48,14 +55,18 @@ class Experiment:
     """
 
     config: ExperimentConfig
-    encoder: Model
-    model: Model
+    context: Context
     objective: Objective
     recipe: Recipe
     probe_splits: Splits | None
     test: tuple[jax.Array, jax.Array] | None
     axes: dict[str, str]
     programs: dict[tuple[int, int], Population] = dataclasses.field(default_factory=dict)
+
+    @property
+    def model(self) -> Model:
+        """The encoder with its head."""
+        return self.context.model
 
     @property
     def clock(self) -> Clock:
@@ -88,11 +99,42 @@ class Experiment:
         """The objective's metrics on the test set for one member of a group, whose state is given."""
         if self.test is None:
             return {}
-        values = {name: found[point] for name, found in self.members(group).values.items()}
+        values = {name: column[point] for name, column in self.members(group).values.items()}
         arguments = (place(self.recipe.mesh, values), state.params, state.carried, state.model_state)
-        data, mesh = self.recipe.data, self.recipe.mesh
-        found = evaluate_dataset(_Evaluate(self.recipe.method), arguments, *self.test, data.mean, data.std, mesh=mesh)
-        return {name: float(value) for name, value in found.items()}
+        metrics = evaluate_dataset(self._evaluate, arguments, *self.test, mesh=self.recipe.data.mesh)
+        return {name: float(value) for name, value in metrics.items()}
+
+    @functools.cached_property
+    def _evaluate(self) -> Callable[[PyTree, jax.Array, jax.Array], Metrics]:
+        """The objective's metrics of a batch; one function object, because equal ones compile once."""
+
+        def evaluate(arguments: PyTree, images: jax.Array, labels: jax.Array) -> Metrics:
+            values, params, carried, model_state = arguments
+            step = self.clock.total_steps - 1
+            batch = Batch(images[None], images[None][:0], labels)
+            scalars = scalars_at(self.recipe.schedules(values), step)
+            return self.objective.evaluate(Inputs(params, model_state, carried, step, scalars, batch))
+
+        return evaluate
+
+    def networks(self, state: TrainState) -> dict[str, Network]:
+        """What is probed of a member's state, by name."""
+        return self.objective.networks(Inputs(state.params, state.model_state, state.carried, state.step, {}))
+
+    def descriptions(self, state: TrainState) -> dict[str, Any]:
+        """What a checkpoint of a member needs so that its networks can be rebuilt, by part."""
+        size = self.recipe.example[1:3]
+        networks = {"params": self.context.network(state.params, state.model_state)}
+        shapes = jax.eval_shape(self.model.init, jax.random.key(0), jnp.zeros(self.recipe.example))[0]
+        if signature(shapes) != signature(state.params):  # such as the bends of a curve
+            del networks["params"]
+        is_network = lambda value: isinstance(value, Network)  # noqa: E731
+        carried, _ = jax.tree_util.tree_flatten_with_path(state.carried, is_leaf=is_network)
+        for path, value in carried:
+            if is_network(value):
+                networks[jax.tree_util.keystr(path, simple=True, separator="/")] = value
+        described = {name: describe_network(network, size) for name, network in networks.items()}
+        return {name: description for name, description in described.items() if description is not None}
 
     def kept_steps(self) -> tuple[int, ...]:
         """The steps whose checkpoints are written and kept for good."""
@@ -129,41 +171,43 @@ class Experiment:
 
 
 def build_experiment(config: ExperimentConfig) -> Experiment:
-    """Loads the data and builds every function of a run.
+    """Loads data and teachers and builds every function of a run.
 
     Raises:
         UserError: the config does not fit the data, the encoder or itself.
     """
     splits = prepare_splits(config.data)
     probe_splits = splits_to_probe(config, splits)
-    encoder, head, model = create_model(config, splits)
-    views, view_shape = _views(config, encoder, splits, probe_splits)
-    load = functools.cache(load_params)  # the start is traced more than once
+    load = functools.cache(load_network)  # the start is traced more than once
+    teachers = {name: load(teacher.checkpoint, teacher.part) for name, teacher in config.teachers.items()}
+    model = create_model(config, splits, teachers)
+    views, view_shape = _views(config, model.part("encoder"), splits, probe_splits)
+    # Sources may have images of other sizes; else images are taken as they come, local views among them.
+    pixels = pixels_of(splits, view_shape[:2] if config.sources else None)
     context = Context(
-        model, encoder, head, _clock(config, len(splits.train)), (config.data.num_global, config.data.num_local), load
+        model,
+        pixels,
+        _clock(config, len(splits.train)),
+        (config.data.num_global, config.data.num_local),
+        load,
+        teachers,
     )
-    train, context, objective = _examples(config, splits, context)
+    axes = resolve_axes(config)
+    train, context, objective = _examples(config, splits, context, axes)
     mesh = build_mesh(config.mesh, len(seeds_of(config)), len(points_of(config)), config.batch_size)
     _check_accumulation(config, mesh)
     example = jax.ShapeDtypeStruct((1, *view_shape), jnp.float32)
     if objective.uses_labels:
         check_outputs(config, model, example, splits.train.num_classes)
-    params = jax.eval_shape(objective.start, jax.random.key(0), example)[0]
-    method = _Method(config, context, resolve_axes(config), params)
-    method.check()
+    scalars = scalars_at(objective.scalars, 0)
+    params = jax.eval_shape(lambda key, images: objective.start(key, images, scalars)[0], jax.random.key(0), example)
+    _check_members(config, context, axes, params)
     placements(params, mesh, config.mesh.rules)  # so that a wrong rule is found before anything is compiled
-    data = TrainData(
-        images=place(mesh, train.images),
-        labels=place(mesh, train.labels) if objective.uses_labels else None,
-        mean=place(mesh, splits.mean),
-        std=place(mesh, splits.std),
-        views=views,
-        drop_last=config.drop_last,
-        mesh=mesh if mesh.size > 1 else None,
-    )
     recipe = Recipe(
-        method,
-        data,
+        objective,
+        _Schedules(config, axes, objective, context.clock),
+        _Optimisers(config, axes, context.clock, params),
+        _train_data(config, train, objective.uses_labels, views, mesh),
         context.clock,
         example.shape,
         config.accumulation,
@@ -171,48 +215,104 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
         config.mesh.rules,
         sequential=is_sequential(config.mesh, mesh),
         remembers=_remembers(config, objective, context.clock),
+        frozen=frozen_paths(config.optimiser, params),
     )
     test = _placed_test(splits.test, mesh)
-    experiment = Experiment(config, encoder, model, objective, recipe, probe_splits, test, method.axes)
+    experiment = Experiment(config, context, objective, recipe, probe_splits, test, axes)
     experiment.check_durations()
     return experiment
 
 
+def _train_data(config: ExperimentConfig, train: Dataset, uses_labels: bool, views: Views, mesh: Mesh) -> TrainData:
+    """The training set and the further sources, on the devices."""
+    spread = mesh if mesh.size > 1 else None
+
+    def placed(examples: Dataset, labelled: bool, views: Views, sources: dict[str, TrainData]) -> TrainData:
+        images, labels = place(mesh, examples.images), place(mesh, examples.labels) if labelled else None
+        return TrainData(images, labels, views, config.drop_last, spread, sources=sources)
+
+    sources = {}
+    for name, source in config.sources.items():
+        examples = prepare_splits(source).train
+        if len(examples) < config.batch_size:
+            raise ConfigError(
+                f"sources.{name} has {len(examples)} training examples but batch_size is {config.batch_size}; lower it "
+                "or choose a larger source."
+            )
+        of_source = build_views(source.global_augment, source.num_global, source.local_augment, source.num_local)
+        sources[name] = placed(examples, examples.labels is not None, of_source, {})
+    return placed(train, uses_labels, views, sources)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Method:
-    """Objective and optimiser of a member, as a function of its values.
+class _Schedules:
+    """The schedules of the objective's scalars for one member, as a function of its values.
 
     Args:
         config: of the run.
-        context: what it offers to the objective.
         axes: see ``Experiment``.
-        params: shapes of the parameters.
+        objective: has those of the config.
+        clock: turns durations into steps.
     """
 
     config: ExperimentConfig
-    context: Context
     axes: dict[str, str]
+    objective: Objective
+    clock: Clock
+
+    def __call__(self, values: Values) -> dict[str, Schedule]:
+        given = _scalars_of(self.config, self.axes, values, "objective")
+        own = {name: parse_schedule(value, self.clock, name) for name, value in given.items()}
+        return {**self.objective.scalars, **own}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Optimisers:
+    """The optimiser of one member, as a function of its values; ``params`` are the shapes of all parameters."""
+
+    config: ExperimentConfig
+    axes: dict[str, str]
+    clock: Clock
     params: Params
 
-    def __call__(self, values: Values) -> tuple[Objective, optax.GradientTransformation]:
-        scalars = {}
-        for axis, path in self.axes.items():
-            value, texts = jnp.asarray(values[path]), _texts(self.config, axis)
-            scalars[path] = Alternatives(texts, value) if texts else value
-        return self._of(scalars)
+    def __call__(self, values: Values) -> optax.GradientTransformation:
+        given = _scalars_of(self.config, self.axes, values, "optimiser")
+        return build_optimiser(self.config.optimiser, self.clock, self.params, given)
 
-    def check(self) -> None:
-        """Raises ConfigError where a value of a member is wrong, which is clearer said of that one than of many."""
-        for point in points_of(self.config):
-            self._of({self.axes[axis]: value for axis, value in point.items()})
 
-    def _of(self, scalars: dict[str, Any]) -> tuple[Objective, optax.GradientTransformation]:
-        member = with_values(self.config, scalars)
-        return _objective(member, self.context), build_optimiser(member.optimiser, self.context.clock, self.params)
+def _scalars_of(config: ExperimentConfig, axes: dict[str, str], values: Values, group: str) -> dict[str, Any]:
+    """By name the scalars of a group of the config in which members differ, from their values, which may be traced."""
+    scalars = {}
+    for axis, path in axes.items():
+        of_group, _, name = path.partition(".")
+        if of_group == group:
+            value, texts = jnp.asarray(values[path]), _texts(config, axis)
+            scalars[name] = Alternatives(texts, value) if texts else value
+    return scalars
+
+
+def _check_members(config: ExperimentConfig, context: Context, axes: dict[str, str], params: Params) -> None:
+    """Raises ConfigError where a value of a member is wrong, which is clearer said of that one than of many."""
+    for point in points_of(config):
+        member = with_values(config, {axes[axis]: value for axis, value in point.items()})
+        objective = _objective(member, context)
+        build_optimiser(member.optimiser, context.clock, params)
+        for axis in point:
+            group, _, name = axes[axis].partition(".")
+            if group == "objective" and name not in objective.scalars:
+                raise ConfigError(
+                    f"population.{axis} differs between members but objective {config.objective.name!r} does not list "
+                    f"{name!r} among its scalars; take the axis away, or add it to the objective's scalars."
+                )
 
 
 def _objective(config: ExperimentConfig, context: Context) -> Objective:
     return OBJECTIVES.build(config.objective.name, context, **config.objective.options)
+
+
+def _first_member(config: ExperimentConfig, axes: dict[str, str]) -> ExperimentConfig:
+    """The config of the first member, whose objective has the structure of all."""
+    return with_values(config, {axes[axis]: value for axis, value in points_of(config)[0].items()})
 
 
 def _views(
@@ -230,30 +330,22 @@ def _views(
     return views, view_shapes[0].shape[2:]
 
 
-def _examples(config: ExperimentConfig, splits: Splits, context: Context) -> tuple[Dataset, Context, Objective]:
+def _examples(
+    config: ExperimentConfig, splits: Splits, context: Context, axes: dict[str, str]
+) -> tuple[Dataset, Context, Objective]:
     """What is trained on, and the objective, which says whether that needs labels, with the clock of so many."""
-    objective = _objective(config, context)
+    first = _first_member(config, axes)
+    objective = _objective(first, context)
     if not objective.uses_labels:
         return splits.train, context, objective
     train = _labelled(config, splits)
     context = dataclasses.replace(context, clock=_clock(config, len(train)))
-    return train, context, _objective(config, context)
+    return train, context, _objective(first, context)
 
 
 def _remembers(config: ExperimentConfig, objective: Objective, time: Clock) -> bool:
     more_than_once = time.total_steps > time.steps_per_epoch
     return objective.remember is not None and config.data.has_fixed_views and more_than_once
-
-
-@dataclasses.dataclass(frozen=True)
-class _Evaluate:
-    """The objective's metrics as a function of a member's values; a dataclass because equal ones compile once."""
-
-    method: Method
-
-    def __call__(self, arguments: PyTree, images: jax.Array, labels: jax.Array) -> Metrics:
-        values, *state = arguments
-        return self.method(values)[0].evaluate(*state, images, labels)
 
 
 def _texts(config: ExperimentConfig, axis: str) -> tuple[float | str, ...]:

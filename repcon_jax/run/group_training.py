@@ -11,7 +11,7 @@ import numpy as np
 
 from repcon_jax.errors import DivergenceError
 from repcon_jax.machine.distributed import agree, from_main, is_main, tree_from_main
-from repcon_jax.models import parameter_count
+from repcon_jax.models import Network, parameter_count
 from repcon_jax.run.experiment import Experiment
 from repcon_jax.run.member_files import MemberFiles, read_result
 from repcon_jax.run.members import Group, Member, points_of
@@ -20,7 +20,7 @@ from repcon_jax.run.remembered import remember
 from repcon_jax.training.loop import Callback, TrainData, rows_of, train
 from repcon_jax.training.population import Population
 from repcon_jax.training.step import TrainState
-from repcon_jax.trees import all_finite, distance
+from repcon_jax.trees import all_finite, distance, signature
 from repcon_jax.typing import Params, PyTree
 
 Cell = tuple[int, int]
@@ -78,9 +78,7 @@ class GroupTraining:
                 self._files = {cell: MemberFiles(self.experiment, self.workdir, n) for cell, n in self._cells.items()}
             self._live, self._done = self._read_results()
             self._is_finite = self.program.over_members(all_finite, "params")
-            self._measure = self.program.over_members(
-                partial(_quantities, self.experiment.objective.encoders), "params", "state"
-            )
+            self._measure = self.program.over_members(partial(_quantities, self.experiment.networks), "params", "state")
             state, step = self._begin()
             for files in self._live_files().values():
                 files.truncate_log(step)
@@ -252,13 +250,15 @@ class GroupTraining:
         return found
 
 
-def _quantities(encoders: Callable[..., Any], start: Params, state: TrainState) -> dict[str, jax.Array]:
+def _quantities(
+    networks: Callable[[TrainState], dict[str, Network]], start: Params, state: TrainState
+) -> dict[str, jax.Array]:
     """Distances in weights, and how many parameters the mask keeps."""
-    found = {f"{part}_distance_from_start": distance(start[part], state.params[part]) for part in start}
-    teacher = encoders(state.params, state.carried, state.model_state).get("teacher")
-    if teacher is not None:
-        found["encoder_distance_from_teacher"] = distance(teacher[0], state.params["encoder"])
-    return {**found, "kept": sum(mask.sum() for mask in jax.tree.leaves(state.mask))}
+    distances = {f"{part}_distance_from_start": distance(start[part], state.params[part]) for part in start}
+    teacher, encoder = networks(state).get("teacher"), state.params["encoder"]
+    if teacher is not None and signature(teacher.params["encoder"]) == signature(encoder):
+        distances["encoder_distance_from_teacher"] = distance(teacher.params["encoder"], encoder)
+    return {**distances, "kept": sum(mask.sum() for mask in jax.tree.leaves(state.mask))}
 
 
 @jax.jit

@@ -51,7 +51,10 @@ class MemberFiles:
             keep_last=rule.keep_last,
             keep_steps=experiment.kept_steps(),
             keep_every=experiment.steps(rule.keep_every, "checkpoint.keep_every"),
+            constant=experiment.objective.constant,
+            frozen=experiment.recipe.frozen,
         )
+        self._descriptions = experiment.descriptions
 
     def saved_steps(self) -> list[int]:
         """The steps that can be restored."""
@@ -103,7 +106,7 @@ class MemberFiles:
     def save(self, step: int, state: TrainState) -> None:
         """Writes a checkpoint and deletes none."""
         extra = {"pending": self.pending, "last_epoch": self.last_epoch, **self.name.labels}
-        self._checkpoints.save(step, jax.device_get(state), extra)
+        self._checkpoints.save(step, jax.device_get(state), extra, self._descriptions(state))
 
     def tidy(self) -> None:
         """Deletes checkpoints that need not be kept."""

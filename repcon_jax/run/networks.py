@@ -1,28 +1,122 @@
-"""The networks of a run from its config, and whether they fit its data."""
+"""The networks of a run: from its config, to a checkpoint and back, and whether they fit its data."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from repcon_jax.data import Splits
+from repcon_jax.adapters import ADAPTERS, adapt
+from repcon_jax.data import Splits, prepare_splits
 from repcon_jax.errors import ConfigError, DataError
-from repcon_jax.models import Model, attach_head, check_input, create_encoder, create_head
-from repcon_jax.run.config import ExperimentConfig
+from repcon_jax.models import (
+    Model,
+    Network,
+    Pixels,
+    attach_head,
+    check_input,
+    create_encoder,
+    create_head,
+    describe,
+    fit,
+    join_heads,
+    rebuild,
+)
+from repcon_jax.options.schema import Choice
+from repcon_jax.records.files import read_json
+from repcon_jax.run.config import ExperimentConfig, parse_config
+from repcon_jax.training.checkpoints import read_network
 from repcon_jax.trees import signature
 from repcon_jax.typing import Key
 
 
-def create_model(config: ExperimentConfig, splits: Splits) -> tuple[Model, Model, Model]:
-    """The encoder of a run, its head, and the encoder with its head.
+def create_model(config: ExperimentConfig, splits: Splits, teachers: Mapping[str, Network] | None = None) -> Model:
+    """The encoder of a run, adapted if it says so, with its head or heads.
 
     Args:
         config: of the run.
         splits: its data, whose classes a head may count.
+        teachers: by name; a head of a teacher's name may count that one's outputs.
     Raises:
-        UserError: the head needs classes that the data lacks.
+        UserError: a head needs classes that the data lacks.
     """
     encoder = create_encoder(config.encoder.name, **config.encoder.options)
-    head = _head(config, splits)
-    return encoder, head, attach_head(encoder, head)
+    if config.adapter is not None:
+        encoder = build_adapted(config.adapter.name, config.adapter.options, {"backbone": encoder})
+    if config.head is not None:
+        return attach_head(encoder, _head("head", config.head, config, splits, None))
+    teachers = teachers or {}
+    heads = {
+        name: _head(f"heads.{name}", head, config, splits, teachers.get(name)) for name, head in config.heads.items()
+    }
+    return attach_head(encoder, join_heads(heads))
+
+
+def build_adapted(name: str, options: Mapping[str, Any], parts: Mapping[str, Model]) -> Model:
+    """An encoder with an adapter of the registry, which knows where it comes from."""
+    complete = {**ADAPTERS.options(name), **options}
+    return adapt(parts["backbone"], ADAPTERS.build(name, **options), name, complete)
+
+
+def pixels_of(splits: Splits, size: tuple[int, int] | None = None) -> Pixels:
+    """What a network that is trained on this data expects of images.
+
+    Args:
+        splits: the data.
+        size: see ``Pixels``.
+    """
+    return Pixels(tuple(map(float, splits.mean)), tuple(map(float, splits.std)), size)
+
+
+def describe_network(network: Network, size: tuple[int, int]) -> dict[str, Any] | None:
+    """What a checkpoint holds beside the parameters, so that ``load_network`` can rebuild the network.
+
+    Args:
+        network: with or without parameters.
+        size: (height, width) of its images, where its pixels do not say.
+    """
+    model = describe(network.model)
+    if model is None or network.pixels is None:
+        return None
+    pixels = dataclasses.replace(network.pixels, size=network.pixels.size or size)
+    return {"model": model, "pixels": dataclasses.asdict(pixels)}
+
+
+def load_network(path: str, part: str = "params") -> Network:
+    """One network of a checkpoint.
+
+    Args:
+        path: a step's folder, such as ``runs/a/checkpoints/seed_0/1000``.
+        part: ``"params"`` for what was trained, or what the objective carries, such as ``"teacher"``.
+    Returns:
+        The network. What was trained where that is no single network, such as the bends of a curve, has the run's
+        model, whose parameters it does not fit.
+    Raises:
+        CheckpointError: the path is no checkpoint of this program or lacks the part.
+    """
+    params, model_state, description = read_network(path, part)
+    if description is None:
+        model, pixels, size = _of_run(pathlib.Path(path))
+    else:
+        model = rebuild(description["model"], {"adapter": build_adapted})
+        given = description["pixels"]
+        pixels = Pixels(tuple(given["mean"]), tuple(given["std"]), tuple(given["size"]))
+        size = pixels.size
+    images = jax.ShapeDtypeStruct((1, *size, pixels.channels), jnp.float32)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+    if signature((params, model_state)) == signature(shapes):
+        params, model_state = fit(params, model_state, shapes, path)
+    return Network(params, model_state, model, pixels)
+
+
+def _of_run(folder: pathlib.Path) -> tuple[Model, Pixels, tuple[int, int]]:
+    """Model, pixels and image size from the config beside a checkpoint: older ones do not say it themselves."""
+    config = parse_config(read_json(folder.parents[2] / "config.json"))
+    splits = prepare_splits(config.data)
+    height, width = splits.train.images.shape[1:3]
+    return create_model(config, splits), pixels_of(splits), (height, width)
 
 
 def check_shapes(encoder: Model, shapes: list[tuple[int, ...]], name: str) -> None:
@@ -50,7 +144,7 @@ def check_shapes(encoder: Model, shapes: list[tuple[int, ...]], name: str) -> No
 
 
 def check_outputs(config: ExperimentConfig, model: Model, example: jax.ShapeDtypeStruct, num_classes: int) -> None:
-    """Checks that a model has a logit for every class.
+    """Checks that a model with one head has a logit for every class.
 
     Args:
         config: of the run.
@@ -60,25 +154,34 @@ def check_outputs(config: ExperimentConfig, model: Model, example: jax.ShapeDtyp
     Raises:
         ConfigError: it has fewer.
     """
+    if config.head is None:
+        return
 
     def outputs(key: Key, images: jax.Array) -> jax.Array:
         return model.apply(*model.init(key, images), images)[0].logits
 
-    found = jax.eval_shape(outputs, jax.random.key(0), example).shape[-1]
-    if found < num_classes:
+    size = jax.eval_shape(outputs, jax.random.key(0), example).shape[-1]
+    if size < num_classes:
         raise ConfigError(
-            f"head {config.head.name!r} gives {found} logits but the data has {num_classes} classes; "
+            f"head {config.head.name!r} gives {size} logits but the data has {num_classes} classes; "
             f"set --config.head.num_classes={num_classes}."
         )
 
 
-def _head(config: ExperimentConfig, splits: Splits) -> Model:
-    options = dict(config.head.options)
+def _head(field: str, choice: Choice, config: ExperimentConfig, splits: Splits, teacher: Network | None) -> Model:
+    options = dict(choice.options)
     if "num_classes" in options and options["num_classes"] is None:
-        if not splits.train.num_classes:
+        classes = splits.train.num_classes if teacher is None else _outputs(teacher)
+        if not classes:
             raise DataError(
-                f"head.num_classes is None and data set {config.data.name!r} has no labels to count; "
-                "give --config.head.num_classes or labelled data."
+                f"{field}.num_classes is None and data set {config.data.name!r} has no labels to count; "
+                f"give --config.{field}.num_classes or labelled data."
             )
-        options["num_classes"] = splits.train.num_classes
-    return create_head(config.head.name, **options)
+        options["num_classes"] = classes
+    return create_head(choice.name, **options)
+
+
+def _outputs(network: Network) -> int:
+    """The number of a network's logits."""
+    images = jax.ShapeDtypeStruct((1, *network.pixels.size, network.pixels.channels), jnp.float32)
+    return jax.eval_shape(network.apply, images)[0].logits.shape[-1]

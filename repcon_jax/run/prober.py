@@ -6,15 +6,15 @@ from typing import Any
 import jax
 
 from repcon_jax.data import Dataset
+from repcon_jax.models import Network
 from repcon_jax.probing import extract_features, pixel_features, run_probes
 from repcon_jax.random import stream
 from repcon_jax.run.experiment import Experiment
+from repcon_jax.run.networks import pixels_of
 from repcon_jax.training.checkpoints import tree_digest
 from repcon_jax.training.step import TrainState
-from repcon_jax.typing import ModelState, Params
 
 Scores = dict[str, dict[str, dict[str, Any]]]
-Encoder = tuple[Params, ModelState]
 
 
 class Interrupted(Exception):
@@ -32,6 +32,8 @@ class Prober:
         """Nothing is computed yet."""
         self._experiment = experiment
         self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
+        splits = experiment.probe_splits
+        self._pixels = None if splits is None else pixels_of(splits)
 
     def during(self, seed: int, state: TrainState) -> dict[str, float]:
         """Accuracies such as ``student/linear`` on the part that the config names for periodic probes.
@@ -71,25 +73,25 @@ class Prober:
         test: Dataset,
         should_stop: Callable[[], Any] = lambda: False,
     ) -> Scores:
-        objective = self._experiment.objective
-        encoders: dict[str, Encoder | None] = {"input": None}
-        encoders |= objective.encoders(state.params, state.carried, state.model_state)
+        networks: dict[str, Network | None] = {"input": None}
+        networks |= self._experiment.networks(state)
         scores = {}
-        for name, encoder in encoders.items():
+        for name, network in networks.items():
+            encoder = None if network is None else self._encoder(network)
             if encoder is not None and should_stop():
                 raise Interrupted
-            if name in objective.changing:
+            if name in self._experiment.objective.changing:
                 scores[name] = self._probe(seed, encoder, fit, test)
                 continue
-            known = (seed, part, None if encoder is None else tree_digest(encoder))
+            known = (seed, part, None if encoder is None else tree_digest((encoder.params, encoder.model_state)))
             if known not in self._known:
                 self._known[known] = self._probe(seed, encoder, fit, test)
             scores[name] = self._known[known]
         return scores
 
-    def _probe(self, seed: int, encoder: Encoder | None, fit: Dataset, test: Dataset) -> dict[str, Any]:
-        config, splits = self._experiment.config.probe, self._experiment.probe_splits
-        features = [self._features(encoder, split.images, splits.mean, splits.std) for split in (fit, test)]
+    def _probe(self, seed: int, encoder: Network | None, fit: Dataset, test: Dataset) -> dict[str, Any]:
+        config = self._experiment.config.probe
+        features = [self._features(encoder, split.images) for split in (fit, test)]
         return run_probes(
             config.probes,
             features[0],
@@ -101,8 +103,12 @@ class Prober:
             config.train_size,
         )
 
-    def _features(self, encoder: Encoder | None, images: Any, mean: Any, std: Any) -> jax.Array:
+    def _encoder(self, network: Network) -> Network:
+        """The encoder of a network; images of other data than it was trained on are normalised with their own."""
+        is_other = self._experiment.config.probe.data is not None
+        return network.encoder.replace(pixels=self._pixels) if is_other else network.encoder
+
+    def _features(self, encoder: Network | None, images: Any) -> jax.Array:
         if encoder is None:
-            return pixel_features(images, mean, std)
-        mesh = self._experiment.recipe.data.mesh
-        return extract_features(self._experiment.encoder.apply, *encoder, images, mean, std, mesh=mesh)
+            return pixel_features(images, self._pixels)
+        return extract_features(encoder, images, mesh=self._experiment.recipe.data.mesh)

@@ -10,26 +10,26 @@ import pathlib
 from typing import NamedTuple
 
 from repcon_jax.errors import ConfigError, did_you_mean
+from repcon_jax.models import Network
 from repcon_jax.records.files import read_json
 from repcon_jax.run.config import ExperimentConfig, parse_config
 from repcon_jax.run.members import names_of
+from repcon_jax.run.networks import load_network
 from repcon_jax.run.runs import Runs, checkpoint_folder, run_config
-from repcon_jax.training.checkpoints import load_params, tree_digest
-from repcon_jax.typing import ModelState, Params
+from repcon_jax.training.checkpoints import tree_digest
 
 
-class Network(NamedTuple):
-    """A network that was loaded.
+class Loaded(NamedTuple):
+    """A network that was read from a checkpoint.
 
     Attributes:
         name: its reference.
-        params, model_state: of encoder and head.
-        digest: of both, which tells it from another one.
+        network: encoder and head.
+        digest: of its parameters and model state, which tells it from another one.
     """
 
     name: str
-    params: Params
-    model_state: ModelState
+    network: Network
     digest: str
 
 
@@ -68,7 +68,7 @@ def config_of(reference: str, runs: Runs) -> ExperimentConfig:
     return parse_config(read_json(pathlib.Path(place).parents[2] / "config.json"))
 
 
-def load_network(reference: str, workdir: pathlib.Path, runs: Runs) -> Network:
+def load_reference(reference: str, workdir: pathlib.Path, runs: Runs) -> Loaded:
     """Reads a network.
 
     Args:
@@ -80,8 +80,8 @@ def load_network(reference: str, workdir: pathlib.Path, runs: Runs) -> Network:
     """
     place, _, part = reference.partition(":")
     folder = checkpoint_folder(place, workdir) if place.split("/")[0] in runs else pathlib.Path(place)
-    params, model_state = load_params(str(folder), part or "params")
-    return Network(reference, params, model_state, tree_digest((params, model_state)))
+    network = load_network(str(folder), part or "params")
+    return Loaded(reference, network, tree_digest((network.params, network.model_state)))
 
 
 def _check_folder(reference: str, place: str, runs: Runs) -> None:

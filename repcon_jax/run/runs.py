@@ -1,7 +1,7 @@
 """Runs that a task trains before its own work, and the checkpoints that they leave.
 
-They lie in ``WORKDIR/runs/NAME``. A text ``{runs}/NAME/MEMBER/STEP`` in the options of a run's objective stands for a
-checkpoint of another one, which is then trained before; STEP is a number, ``start`` or ``end``.
+They lie in ``WORKDIR/runs/NAME``. A text ``{runs}/NAME/MEMBER/STEP`` anywhere in a run's config stands for a checkpoint
+of another one, which is then trained before; STEP is a number, ``start`` or ``end``.
 """
 
 import graphlib
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from repcon_jax.errors import CheckpointError, ConfigError, did_you_mean
-from repcon_jax.run.config import ExperimentConfig, parse_config
+from repcon_jax.run.config import ExperimentConfig, parse_config, plain_config
 from repcon_jax.run.execute import run_experiment
 
 Runs = Mapping[str, Any]
@@ -57,9 +57,7 @@ def train_runs(runs: Runs, workdir: pathlib.Path, say: Callable[[str], None]) ->
         say: receives lines for the user.
     """
     for name in order_of(runs):
-        values = dict(runs[name])
-        options = {key: _resolved(value, workdir) for key, value in values["objective"].items()}
-        run_experiment(parse_config({**values, "objective": options}), workdir / "runs" / name, say)
+        run_experiment(parse_config(_resolved(runs[name], workdir)), workdir / "runs" / name, say)
 
 
 def checkpoint_folder(place: str, workdir: pathlib.Path) -> pathlib.Path:
@@ -83,11 +81,22 @@ def checkpoint_folder(place: str, workdir: pathlib.Path) -> pathlib.Path:
 
 def _starts(run: ExperimentConfig) -> set[str]:
     """The runs that a run starts from."""
-    texts = [value for value in run.objective.options.values() if isinstance(value, str)]
-    return {text.split("/")[1] for text in texts if text.startswith(_MARK)}
+    return {text.split("/")[1] for text in _texts(plain_config(run)) if text.startswith(_MARK)}
+
+
+def _texts(value: Any) -> list[str]:
+    """All texts in a plain config, wherever they stand."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return [text for part in parts for text in _texts(part)]
 
 
 def _resolved(value: Any, workdir: pathlib.Path) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _resolved(part, workdir) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(_resolved(part, workdir) for part in value)
     if not isinstance(value, str) or not value.startswith(_MARK):
         return value
     return str(checkpoint_folder(value.removeprefix(_MARK), workdir))

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 
 from repcon_jax.models.network import Start
 from repcon_jax.records.workdir import open_workdir
-from repcon_jax.run.config import ExperimentConfig, plain_config
+from repcon_jax.run.config import plain_config
 from repcon_jax.run.experiment import Experiment
 from repcon_jax.run.members import Group, Member, seeds_of
 from repcon_jax.training.checkpoints import Checkpoints
+from repcon_jax.training.partition import split
 from repcon_jax.training.step import TrainState, apply_mask
 from repcon_jax.typing import PyTree
 
@@ -37,23 +38,24 @@ def started(experiment: Experiment, state: TrainState, start: Start, mask: PyTre
     params, model_state = start
     params = apply_mask(params, mask)
     values = {name: column[0] for name, column in experiment.members(Group((0,), (0,))).values.items()}
-    optimiser = experiment.recipe.method(values)[1]
+    optimiser, frozen = experiment.recipe.optimiser(values), experiment.recipe.frozen
     return dataclasses.replace(
-        state, params=params, model_state=model_state, opt_state=optimiser.init(params), mask=mask
+        state, params=params, model_state=model_state, opt_state=optimiser.init(split(params, frozen)[0]), mask=mask
     )
 
 
-def write_starts(folder: pathlib.Path, config: ExperimentConfig, states: dict[int, TrainState]) -> None:
+def write_starts(folder: pathlib.Path, experiment: Experiment, states: dict[int, TrainState]) -> None:
     """Makes a work directory whose run goes on from the given states, all at step 0.
 
     Args:
         folder: the work directory.
-        config: of the run.
+        experiment: of the run.
         states: by seed.
     """
-    open_workdir(folder, plain_config(config))
+    open_workdir(folder, plain_config(experiment.config))
     for seed, state in states.items():
         name = Member(seed, {})
         checkpoints = Checkpoints(folder / "checkpoints" / str(name))
-        checkpoints.save(0, jax.device_get(state), {"pending": [], "last_epoch": [], **name.labels})
+        extra = {"pending": [], "last_epoch": [], **name.labels}
+        checkpoints.save(0, jax.device_get(state), extra, experiment.descriptions(state))
         checkpoints.close()

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import math
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,12 +12,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from repcon_jax.errors import CheckpointError, did_you_mean
+from repcon_jax.training.partition import Paths, merge, split
 from repcon_jax.trees import check_same_structure, named_leaves, pack_bits, signature, unpack_bits
 from repcon_jax.typing import PyTree
 
-_FORMAT = "repcon_jax/2"
-# Masks were booleans of a byte each.
-_OLDER_FORMAT = "repcon_jax/1"
+_FORMAT = "repcon_jax/3"
+# In the first, masks were booleans of a byte each; in both, every checkpoint held what never changes too.
+_WHOLE_MASKS, _OLDER = "repcon_jax/1", ("repcon_jax/1", "repcon_jax/2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Checkpoints:
         keep_last: how many of the newest are kept.
         keep_steps: steps kept for good, beside step 0.
         keep_every: steps at whose multiples checkpoints are kept for good; 0 for none.
+        constant: names in ``carried`` of what never changes, which only the first checkpoint holds.
+        frozen: paths in ``params`` likewise.
         read_only: open what is there and change nothing.
     """
 
@@ -64,11 +68,14 @@ class Checkpoints:
         keep_last: int = 1,
         keep_steps: tuple[int, ...] = (),
         keep_every: int = 0,
+        constant: tuple[str, ...] = (),
+        frozen: Paths = frozenset(),
         read_only: bool = False,
     ) -> None:
         """Opens the directory, creating it if need be; half-written folders of a killed run are removed."""
         self.directory = pathlib.Path(directory).absolute()
         self._keep = (keep_last, {0, *keep_steps}, keep_every)
+        self._constant, self._frozen = constant, frozen
         # One host writes, and must not wait for others that never open this directory.
         here = jax.process_index()
         options = ocp.CheckpointManagerOptions(
@@ -88,20 +95,34 @@ class Checkpoints:
         """The steps that can be restored, ascending."""
         return sorted(self._manager.all_steps())
 
-    def save(self, step: int, state: PyTree, metadata: dict[str, Any]) -> None:
+    def save(
+        self, step: int, state: PyTree, metadata: dict[str, Any], networks: Mapping[str, Any] | None = None
+    ) -> None:
         """Writes the state, atomically; a step that is there already is left as it is, and none is deleted.
 
         Args:
             step: number of updates made.
             state: a dataclass of pytrees of arrays, whose ``mask`` has the structure of its ``params``.
             metadata: JSON values to be restored beside it.
+            networks: what is needed to rebuild the networks in it, by part, as JSON values.
         """
         if step in self.steps():
             return
         host = jax.tree.map(np.asarray, state)
         digests = {name: tree_digest(part) for name, part in _parts(host).items()}
-        about = {"format": _FORMAT, "digests": digests, "signature": signature(host), "extra": metadata}
-        args = ocp.args.Composite(state=ocp.args.StandardSave(_packed(host)), about=ocp.args.JsonSave(about))
+        # What never changes lies in the first checkpoint, which always stays; its digest in every one.
+        constant, frozen = (self._constant, self._frozen) if step and 0 in self.steps() else ((), frozenset())
+        about = {
+            "format": _FORMAT,
+            "digests": digests,
+            "signature": signature(host),
+            "constant": list(constant),
+            "frozen": sorted(frozen),
+            "networks": dict(networks or {}),
+            "extra": metadata,
+        }
+        stored = _packed(_without(host, constant, frozen))
+        args = ocp.args.Composite(state=ocp.args.StandardSave(stored), about=ocp.args.JsonSave(about))
         self._manager.save(step, args=args, force=True)
 
     def tidy(self) -> None:
@@ -127,10 +148,19 @@ class Checkpoints:
         fix = "use the config that wrote it, or another work directory"
         check_same_structure(about["signature"], signature(template), place, fix)
         abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), template)
-        is_packed = about["format"] == _FORMAT
-        state = self._read(step, state=ocp.args.StandardRestore(_packed_shapes(abstract) if is_packed else abstract))
+        constant, frozen = about.get("constant", ()), frozenset(about.get("frozen", ()))
+        wanted, is_packed = _without(abstract, constant, frozen), about["format"] != _WHOLE_MASKS
+        state = self._read(step, state=ocp.args.StandardRestore(_packed_shapes(wanted) if is_packed else wanted))
         if is_packed:
             state = dataclasses.replace(state, mask=jax.tree.map(_unpack, state.mask, template.mask))
+        if constant or frozen:
+            first, _ = self.restore(template, self._first(step))
+            kept = {name: first.carried[name] for name in constant}
+            state = dataclasses.replace(
+                state,
+                params=merge(state.params, split(first.params, frozen)[1]),
+                carried={name: {**state.carried, **kept}[name] for name in template.carried},
+            )
         self._verify(step, _parts(state), about)
         return state, about["extra"]
 
@@ -142,11 +172,20 @@ class Checkpoints:
         """
         about = self._about(step)
         state = self._read(step, state=ocp.args.StandardRestore())
-        if about["format"] == _FORMAT:
+        constant, frozen = about.get("constant", ()), frozenset(about.get("frozen", ()))
+        if constant or frozen:
+            first = self.restore_parts(self._first(step), ("params", "carried"))
+            state["params"] = merge(state["params"], split(first["params"], frozen)[1])
+            state["carried"] = {**(state["carried"] or {}), **{name: first["carried"][name] for name in constant}}
+        if about["format"] != _WHOLE_MASKS:
             state["mask"] = jax.tree.map(_unpack, state["mask"], state["params"])
         parts = {name: state[name] or {} for name in names}
         self._verify(step, parts, about)
         return parts
+
+    def networks(self, step: int) -> dict[str, Any]:
+        """What was given as ``networks`` when the step was saved; nothing in checkpoints of older versions."""
+        return self._about(step).get("networks", {})
 
     def close(self) -> None:
         """Releases the manager's threads."""
@@ -157,9 +196,16 @@ class Checkpoints:
             raise CheckpointError(f"{self.directory} holds no checkpoint; train first or correct the path.")
         return self.steps()[-1]
 
+    def _first(self, step: int) -> int:
+        if 0 not in self.steps():
+            raise CheckpointError(
+                f"{self.directory} has no step 0, which holds what never changes of step {step}; put it back."
+            )
+        return 0
+
     def _about(self, step: int) -> dict[str, Any]:
         about = self._read(step, about=ocp.args.JsonRestore())
-        if not isinstance(about, dict) or about.get("format") not in (_FORMAT, _OLDER_FORMAT):
+        if not isinstance(about, dict) or about.get("format") not in (_FORMAT, *_OLDER):
             place = self.directory / str(step)
             raise CheckpointError(f"{place} was not written by this program ({_FORMAT}); use another work directory.")
         return about
@@ -181,6 +227,14 @@ class Checkpoints:
             f"checkpoint {self.directory / str(step)} is truncated, damaged or foreign; "
             "move that folder away to go on from the one before it."
         )
+
+
+def _without(state: PyTree, constant: Sequence[str], frozen: Paths) -> PyTree:
+    """The state without what never changes."""
+    if not constant and not frozen:
+        return state
+    carried = {name: value for name, value in state.carried.items() if name not in constant}
+    return dataclasses.replace(state, params=split(state.params, frozen)[0], carried=carried)
 
 
 def _packed(state: PyTree) -> PyTree:
@@ -205,14 +259,16 @@ def _parts(state: PyTree) -> dict[str, PyTree]:
     return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
 
 
-def load_params(path: str, part: str = "params") -> tuple[PyTree, PyTree]:
-    """Parameters and model state of one part of a checkpoint, for starting another run from it.
+def read_network(path: str, part: str = "params") -> tuple[PyTree, PyTree, dict[str, Any] | None]:
+    """Parameters and model state of one network in a checkpoint, and what is needed to rebuild it.
 
     Args:
         path: a step's folder, such as ``runs/a/checkpoints/seed_0/1000``.
-        part: ``"params"`` for what was trained, or a name the objective carries, such as ``"teacher"``.
+        part: ``"params"`` for what was trained, or a name the objective carries, such as ``"teacher"`` or
+            ``"teachers/digits"``.
     Returns:
-        (params, model_state) as nested dicts of arrays.
+        (params, model_state, description): nested dicts of arrays, and what ``save`` was given of this network, None
+        where it was given nothing.
     Raises:
         CheckpointError: the path is no checkpoint of this program or lacks the part.
     """
@@ -220,12 +276,23 @@ def load_params(path: str, part: str = "params") -> tuple[PyTree, PyTree]:
     if not folder.name.isdigit() or not folder.is_dir():
         raise CheckpointError(f"{path!r} is no checkpoint; give a folder such as runs/NAME/checkpoints/seed_0/STEP.")
     checkpoints = Checkpoints(folder.parent, read_only=True)
-    found = checkpoints.restore_parts(int(folder.name), ("params", "model_state", "carried"))
+    step = int(folder.name)
+    state = checkpoints.restore_parts(step, ("params", "model_state", "carried"))
+    description = checkpoints.networks(step).get(part)
     checkpoints.close()
     if part == "params":
-        return found["params"], found["model_state"]
-    models = [name for name, value in found["carried"].items() if isinstance(value, dict) and "params" in value]
-    if part not in models:
-        raise CheckpointError(f"{path} carries no model {part!r}; {did_you_mean(part, ['params', *models])}.")
-    carried = found["carried"][part]
-    return carried["params"], carried["model_state"] or {}
+        return state["params"], state["model_state"], description
+    carried = _networks_in(state["carried"])
+    if part not in carried:
+        raise CheckpointError(f"{path} carries no network {part!r}; {did_you_mean(part, ['params', *carried])}.")
+    return carried[part]["params"], carried[part].get("model_state") or {}, description
+
+
+def _networks_in(carried: PyTree, prefix: str = "") -> dict[str, PyTree]:
+    """Whatever has parameters, by its path."""
+    networks = {}
+    for name, value in carried.items():
+        if isinstance(value, dict):
+            is_network = "params" in value
+            networks |= {f"{prefix}{name}": value} if is_network else _networks_in(value, f"{prefix}{name}/")
+    return networks

@@ -9,7 +9,6 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, UInt8
 
 from repcon_jax.data import to_float
-from repcon_jax.models.pixels import normalise
 from repcon_jax.training.mesh import shard_batch
 from repcon_jax.typing import Metrics, PyTree
 
@@ -22,8 +21,6 @@ def evaluate_dataset(
     arguments: PyTree,
     images: UInt8[Array, "examples height width channels"],
     labels: Int[Array, " examples"],
-    mean: Float[Array, " channels"],
-    std: Float[Array, " channels"],
     *,
     batch_size: int = 256,
     mesh: Mesh | None = None,
@@ -31,10 +28,9 @@ def evaluate_dataset(
     """The mean over all examples of what ``evaluate`` gives for each.
 
     Args:
-        evaluate: arguments, images [batch, ...], labels [batch] -> {name: per-example values [batch]}.
+        evaluate: arguments, images in [0, 1] [batch, ...], labels [batch] -> {name: per-example values [batch]}.
         arguments: of a train state, say.
         images, labels: the data set; the last batch is padded and its padding not counted.
-        mean, std: for normalisation.
         batch_size: examples per batch.
         mesh: the devices over whose axis ``data`` each batch is spread; None for one device.
     """
@@ -46,7 +42,7 @@ def evaluate_dataset(
 
     def one(rows: Array) -> Metrics:
         rows = shard_batch(jnp.minimum(rows, images.shape[0] - 1), mesh)
-        return evaluate(arguments, normalise(to_float(images[rows]), mean, std), labels[rows])
+        return evaluate(arguments, to_float(images[rows]), labels[rows])
 
     values = jax.lax.map(one, indices)
     return {name: jnp.mean(v.reshape(-1)[: images.shape[0]]) for name, v in values.items()}

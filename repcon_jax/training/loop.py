@@ -19,7 +19,6 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
 from repcon_jax.data import epoch_indices, gather, to_float
-from repcon_jax.models.pixels import normalise
 from repcon_jax.random import stream
 from repcon_jax.training.durations import Clock
 from repcon_jax.training.mesh import shard_batch
@@ -28,7 +27,6 @@ from repcon_jax.typing import Key, MetricRows, Metrics, PyTree
 
 Step = Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]
 Views = Callable[[Key, Array], tuple[Array, Array]]
-Chunk = Callable[[TrainState, Array, Key], tuple[TrainState, Metrics]]
 
 # Short chunks keep the bar alive and a stop prompt. But each draws the order of its epoch anew, once for every seed or
 # member, and on a CPU faults its temporary memory in anew, which took as long as a step on a busy virtual machine.
@@ -47,63 +45,61 @@ class TrainData:
     Args:
         images: uint8 [examples, height, width, channels].
         labels: int32 [examples], or None.
-        mean, std: per-channel statistics of images / 255, [channels].
         views: key, images in [0, 1] -> (global views, local views).
         drop_last: whether an epoch ends before its incomplete batch.
         mesh: the devices over whose axis ``data`` each batch is spread; None for one device.
         remembered: what the objective remembers of the examples, arrays [examples, ...], or None.
+        sources: further training sets, by name, of which every step sees a batch too.
     """
 
     images: PyTree
     labels: PyTree
-    mean: PyTree
-    std: PyTree
     views: Views = struct.field(pytree_node=False)
     drop_last: bool = struct.field(pytree_node=False, default=True)
     mesh: Mesh | None = struct.field(pytree_node=False, default=None)
     remembered: PyTree = None
+    sources: dict[str, "TrainData"] = struct.field(default_factory=dict)
 
 
 def make_batch(data: TrainData, indices: Int[Array, " batch"], key: Key) -> Batch:
-    """Gathers, augments and normalises the examples at ``indices``."""
+    """Gathers and augments the examples at ``indices``."""
     indices = shard_batch(indices, data.mesh)
     views, local_views = data.views(key, to_float(gather(data.images, indices)))
     labels = None if data.labels is None else gather(data.labels, indices)
-    global_views, local_views = (
-        shard_batch(normalise(v, data.mean, data.std), data.mesh, axis=1) for v in (views, local_views)
-    )
+    views, local_views = (shard_batch(v, data.mesh, axis=1) for v in (views, local_views))
     remembered = jax.tree.map(lambda leaf: gather(leaf, indices), data.remembered)
-    return Batch(global_views, local_views, labels, remembered)
-
-
-def build_chunk(step: Step, data: TrainData, clock: Clock) -> Chunk:
-    """The compiled function (state, number of steps, key) -> (state, metrics of every step); the state is donated.
-
-    Args:
-        step: from ``build_step``.
-        data: the training set.
-        clock: batch size and steps per epoch.
-    Returns:
-        A function whose second argument must not lead beyond the end of the epoch and whose third is the seed key of
-        the member: data order and augmentation are functions of it and the step. Metrics are arrays
-        [steps_per_epoch] whose first entries are those of the steps made.
-    """
-    # The data come as an argument because closed-over arrays would be constants of the program.
-    run = jax.jit(partial(run_chunk, step, clock), donate_argnums=1)
-    return lambda state, num_steps, key: run(data, state, num_steps, key)
+    return Batch(views, local_views, labels, remembered)
 
 
 def run_chunk(
     step: Step, clock: Clock, data: TrainData, state: TrainState, num_steps: Int[Array, ""], key: Key
 ) -> tuple[TrainState, Metrics]:
-    """A number of steps within an epoch, as a function to be jitted; see ``build_chunk``."""
+    """A number of steps within an epoch, as a function to be jitted.
+
+    Args:
+        step: from ``build_step``.
+        clock: batch size and steps per epoch.
+        data: the training set.
+        state: where to begin.
+        num_steps: must not lead beyond the end of the epoch.
+        key: the seed key of the member: data order and augmentation are functions of it and the step.
+    Returns:
+        The state, and metrics [steps_per_epoch] whose first entries are those of the steps made.
+    """
     epoch = state.step // clock.steps_per_epoch
     indices = epoch_indices(key, clock.num_examples, clock.batch_size, epoch, data.drop_last)
+    sources = {name: _source_indices(name, source, clock, state.step, key) for name, source in data.sources.items()}
+    begin = state.step
 
     @partial(jax.jit, inline=True)  # so that the step is traced once for its shapes and for the loop
     def one(state: TrainState) -> tuple[TrainState, Metrics]:
         row = indices[state.step - epoch * clock.steps_per_epoch]
-        batch = make_batch(data, row, stream(key, "augment", state.step))
+        augment = stream(key, "augment", state.step)
+        others = {
+            name: make_batch(data.sources[name], rows[state.step - begin], stream(augment, name))
+            for name, rows in sources.items()
+        }
+        batch = make_batch(data, row, augment).replace(sources=others)
         return step(state, batch, stream(key, "step", state.step))
 
     shapes = jax.eval_shape(one, state)[1]
@@ -114,6 +110,18 @@ def run_chunk(
         return state, {name: carry[1][name].at[i].set(metrics[name]) for name in metrics}
 
     return jax.lax.fori_loop(0, num_steps, body, (state, buffers))
+
+
+def _source_indices(
+    name: str, source: TrainData, clock: Clock, begin: Int[Array, ""], key: Key
+) -> Int[Array, "steps batch"]:
+    """The examples of a further source at every step of a chunk: it has epochs of its own, one after the other."""
+    count = len(source.images)
+    per_epoch = count // clock.batch_size
+    epochs = begin // per_epoch + jnp.arange(-(-(clock.steps_per_epoch - 1) // per_epoch) + 1)
+    order = partial(epoch_indices, stream(key, name), count, clock.batch_size)
+    rows = jax.lax.map(lambda epoch: order(epoch, True), epochs).reshape(-1, clock.batch_size)
+    return jax.lax.dynamic_slice_in_dim(rows, begin % per_epoch, clock.steps_per_epoch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +167,7 @@ def train(
     Args:
         state: where to begin; its buffers are donated.
         step: number of updates that it has behind it.
-        chunk: state, number of steps -> state, metrics whose last axis is the step; see ``build_chunk``.
+        chunk: state, number of steps -> state, metrics whose last axis is the step; see ``run_chunk``.
         clock: length of the run and of an epoch.
         callbacks: called in order; at the start only where ``step`` is 0.
         on_metrics: receives the metrics of every step of a chunk, [..., steps], and the step before them.

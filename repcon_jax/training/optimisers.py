@@ -1,20 +1,24 @@
 """Optimisers with per-parameter rules; the updates are PyTorch's, so that published recipes carry over."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from repcon_jax.errors import ConfigError, check_range, did_you_mean
+from repcon_jax.errors import ArgumentError, ConfigError, check_range, did_you_mean
 from repcon_jax.options.patterns import first_matches
 from repcon_jax.options.schema import check_type, parse_call
 from repcon_jax.training.durations import Clock
+from repcon_jax.training.partition import Paths, split
 from repcon_jax.training.schedules import Schedule, ScheduleValue, parse_schedule
 from repcon_jax.trees import map_named, named_leaves
 from repcon_jax.typing import Params, PyTree, Scalar
 
+# What a rule says of a parameter that never trains.
+ALWAYS = "always"
 _RULE_TYPES = {"learning_rate": float, "weight_decay": float | str, "frozen": str}
 
 
@@ -34,7 +38,8 @@ class OptimiserConfig:
             path decides, every parameter must be covered and every expression but a last ``.*`` must decide.
             Settings are ``"default"`` or a call ``"set(learning_rate=0.1, weight_decay=0.0, frozen='1 epochs')"``
             with ``learning_rate`` a factor on the schedule, ``weight_decay`` a replacement and ``frozen`` how long
-            the parameter stands still (the optimiser's averages of its gradients run meanwhile).
+            the parameter stands still (the optimiser's averages of its gradients run meanwhile); ``frozen='always'``
+            takes it out of training: it has no gradient, no optimiser state and no place in later checkpoints.
     """
 
     name: Literal["sgd", "adam", "adamw"] = "adamw"
@@ -59,22 +64,46 @@ class OptimiserConfig:
         check_range("clip_norm", self.clip_norm, 0)
 
 
-def build_optimiser(config: OptimiserConfig, clock: Clock, params: Params) -> optax.GradientTransformation:
+def build_optimiser(
+    config: OptimiserConfig, clock: Clock, params: Params, scalars: Mapping[str, ScheduleValue] | None = None
+) -> optax.GradientTransformation:
     """The optimiser of a run.
 
     Args:
         config: what to build.
         clock: turns durations into steps.
         params: parameters or their shapes, to check that the rules cover each of them.
+        scalars: fields of the config in which a member of a population differs, with its values, which may be traced.
     Returns:
-        An optax transformation whose updates are to be added to the parameters.
+        An optax transformation of the trained parameters, whose updates are to be added to them.
     Raises:
         ConfigError: a rule is malformed, matches nothing, or a parameter is covered by none.
     """
     settings = [_parse_rule(settings) for _, settings in config.rules]
     labels = assign_rules([pattern for pattern, _ in config.rules], params)
-    groups = {str(i): _group(config, clock, chosen) for i, chosen in enumerate(settings)}
-    return optax.chain(*_clip(config.clip_norm), optax.partition(groups, labels))
+    labels, _ = split(labels, frozen_paths(config, params))
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)} | dict(scalars or {})
+    groups = {label: _group(values, clock, settings[int(label)]) for label in sorted(set(jax.tree.leaves(labels)))}
+    return optax.chain(*_clip(values["clip_norm"]), optax.partition(groups, labels))
+
+
+def frozen_paths(config: OptimiserConfig, params: Params) -> Paths:
+    """The paths of the parameters that never train.
+
+    Args:
+        config: whose rules say so.
+        params: parameters or their shapes.
+    Raises:
+        ConfigError: a rule is malformed, or nothing is left to train.
+    """
+    always = {str(i) for i, (_, rule) in enumerate(config.rules) if _parse_rule(rule).get("frozen") == ALWAYS}
+    if not always:
+        return frozenset()
+    labels = named_leaves(assign_rules([pattern for pattern, _ in config.rules], params))
+    paths = frozenset(path for path, label in labels.items() if label in always)
+    if len(paths) == len(labels):
+        raise ArgumentError("rules", "freeze every parameter, which leaves nothing to train")
+    return paths
 
 
 def assign_rules(patterns: list[str], params: Params) -> PyTree:
@@ -104,22 +133,22 @@ def _parse_rule(text: str) -> dict[str, Any]:
     return settings
 
 
-def _group(config: OptimiserConfig, clock: Clock, settings: dict[str, Any]) -> optax.GradientTransformation:
+def _group(values: Mapping[str, Any], clock: Clock, settings: Mapping[str, Any]) -> optax.GradientTransformation:
     factor = float(settings.get("learning_rate", 1.0))
     frozen = clock.steps(settings.get("frozen", "0 steps"), "optimiser.rules")
-    base = parse_schedule(config.learning_rate, clock, "optimiser.learning_rate", 0)
+    base = parse_schedule(values["learning_rate"], clock, "optimiser.learning_rate", 0)
     rate: Schedule = lambda step: jnp.where(step < frozen, 0.0, factor * base(step))  # noqa: E731
-    decay = settings.get("weight_decay", config.weight_decay)
+    decay = settings.get("weight_decay", values["weight_decay"])
     decay = parse_schedule(decay, clock, "optimiser.weight_decay", 0)
-    adam = optax.scale_by_adam(config.beta1, config.beta2, config.epsilon)
+    adam = optax.scale_by_adam(values["beta1"], values["beta2"], values["epsilon"])
     # A traced momentum or norm of 0 needs its state and arithmetic all the same: structure cannot depend on values.
-    has_momentum = isinstance(config.momentum, jax.Array) or config.momentum > 0
-    momentum = optax.trace(config.momentum, config.nesterov) if has_momentum else optax.identity()
+    has_momentum = isinstance(values["momentum"], jax.Array) or values["momentum"] > 0
+    momentum = optax.trace(values["momentum"], values["nesterov"]) if has_momentum else optax.identity()
     parts = {
         "sgd": (optax.add_decayed_weights(decay), momentum),
         "adam": (optax.add_decayed_weights(decay), adam),
         "adamw": (adam, optax.add_decayed_weights(decay)),
-    }[config.name]
+    }[values["name"]]
     return optax.chain(*parts, optax.scale_by_learning_rate(rate))
 
 

@@ -24,10 +24,10 @@ from repcon_jax.training.durations import Clock
 from repcon_jax.training.lifting import Values, lift, map_axis, one_after_the_other, without
 from repcon_jax.training.loop import TrainData, make_batch, run_chunk
 from repcon_jax.training.mesh import place, placements
-from repcon_jax.training.step import Objective, TrainState, build_step, create_state
+from repcon_jax.training.partition import Paths
+from repcon_jax.training.schedules import Schedule
+from repcon_jax.training.step import Inputs, Objective, TrainState, build_step, create_state, scalars_at
 from repcon_jax.typing import Metrics, Params, PyTree
-
-Method = Callable[[Values], tuple[Objective, optax.GradientTransformation]]
 
 
 @struct.dataclass
@@ -46,10 +46,12 @@ class MemberValues:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A run without its members.
+    """How every member is started and trained.
 
     Args:
-        method: values of one member, traced -> objective and optimiser.
+        objective: what is minimised.
+        schedules: values of one member, traced -> the schedules of the objective's scalars.
+        optimiser: likewise -> the optimiser of what is trained.
         data: the training set, placed on the mesh.
         clock: length of the run and of an epoch.
         example: shape of a normalised batch, for initialisation.
@@ -58,9 +60,12 @@ class Recipe:
         rules: what is sharded over the axis ``data``, see ``MeshConfig``.
         sequential: whether members are trained one after the other within the program, see ``MeshConfig``.
         remembers: whether what the objective can remember of the examples is computed once for the run.
+        frozen: paths of the parameters that stand still.
     """
 
-    method: Method
+    objective: Objective
+    schedules: Callable[[Values], dict[str, Schedule]]
+    optimiser: Callable[[Values], optax.GradientTransformation]
     data: TrainData
     clock: Clock
     example: tuple[int, ...]
@@ -69,24 +74,34 @@ class Recipe:
     rules: tuple[tuple[str, str], ...]
     sequential: bool = False
     remembers: bool = False
+    frozen: Paths = frozenset()
 
     def initial_state(self, seed: Array, values: Values) -> TrainState:
         """The state of one member before its first step."""
-        objective, optimiser = self.method(values)
-        return create_state(objective, optimiser, jax.random.key(seed), jnp.zeros(self.example))
+        key, images = jax.random.key(seed), jnp.zeros(self.example)
+        return create_state(
+            self.objective, self.optimiser(values), key, images, self.schedules(values), frozen=self.frozen
+        )
 
     def chunk(
         self, data: TrainData, state: TrainState, num_steps: Array, seed: Array, values: Values
     ) -> tuple[TrainState, Metrics]:
         """Steps of one member, see ``run_chunk``."""
-        step = build_step(*self.method(values), self.accumulation)
+        step = build_step(
+            self.objective,
+            self.optimiser(values),
+            self.accumulation,
+            schedules=self.schedules(values),
+            frozen=self.frozen,
+        )
         return run_chunk(step, self.clock, data, state, num_steps, jax.random.key(seed))
 
     def remember(self, data: TrainData, carried: PyTree, first: Array, values: Values) -> PyTree:
         """What the objective of one member remembers of a batch of consecutive examples, see ``Objective``."""
         # Beyond the last example gather repeats it. The views are the same for every key.
         batch = make_batch(data, first + jnp.arange(self.clock.batch_size), jax.random.key(0))
-        return self.method(values)[0].remember(carried, batch.views)
+        scalars = scalars_at(self.schedules(values), 0)
+        return self.objective.remember(Inputs({}, {}, carried, jnp.int32(0), scalars, batch))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,8 +255,7 @@ def _remembering(
     recipe: Recipe, members: MemberValues, alone: TrainState, constant: tuple[str, ...]
 ) -> tuple[Callable[..., PyTree] | None, TrainData]:
     """See ``Population.remember``; and the training set with the shapes of what is remembered."""
-    objective = recipe.method(_of_one(members)[1])[0]
-    if not recipe.remembers or not set(objective.constant) <= set(constant):
+    if not recipe.remembers or not set(recipe.objective.constant) <= set(constant):
         return None, recipe.data
     shape = len(members.seeds), len(members.values["point"])
 
@@ -270,7 +284,7 @@ def _axes_of_data(data: TrainData) -> TrainData | None:
     """Only what is remembered has an axis of seeds."""
     if data.remembered is None:
         return None
-    return dataclasses.replace(data, images=None, labels=None, mean=None, std=None, remembered=0)
+    return dataclasses.replace(data, images=None, labels=None, sources=None, remembered=0)
 
 
 def _axes_of_state(carried: PyTree, constant: tuple[str, ...]) -> TrainState:
@@ -299,7 +313,7 @@ def _of_one(members: MemberValues) -> tuple[Any, Values]:
 
 def _constant(recipe: Recipe, members: MemberValues, alone: TrainState) -> tuple[str, ...]:
     """Names of what never changes and starts the same at every point."""
-    declared = recipe.method(_of_one(members)[1])[0].constant
+    declared = recipe.objective.constant
     if not declared or len(members.values["point"]) == 1:
         return tuple(declared)
     start = jax.vmap(recipe.initial_state, (None, 0), _axes_of_state(alone.carried, declared))

@@ -1,7 +1,7 @@
 """The one state and the one train step of every kind of training."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -10,6 +10,9 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from repcon_jax.models.network import Network
+from repcon_jax.training.partition import Paths, merge, split
+from repcon_jax.training.schedules import Schedule
 from repcon_jax.trees import norm
 from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree
 
@@ -39,24 +42,63 @@ class TrainState:
 
 @struct.dataclass
 class Batch:
-    """Augmented, normalised views of one batch.
+    """Augmented views of one batch, in [0, 1]: every network normalises for itself.
 
     Args:
         views: global views, [views, batch, height, width, channels].
         local_views: local views, likewise, or no views at all ([0, ...]).
         labels: class indices [batch], or None for unlabelled data.
         remembered: what the objective remembers of the examples, arrays [batch, ...], or None where it computes it.
+        sources: batches of further data sets, by the name that the config gives them.
     """
 
     views: Float[Array, "views batch height width channels"]
     local_views: Float[Array, "local_views batch local_height local_width channels"]
     labels: Int[Array, " batch"] | None
     remembered: PyTree = None
+    sources: dict[str, "Batch"] = struct.field(default_factory=dict)
 
 
-def _keep(carried: PyTree, params: Params, model_state: ModelState, step: Int[Array, ""]) -> PyTree:
-    del params, model_state, step
-    return carried
+@struct.dataclass
+class Inputs:
+    """All that the functions of an objective may read.
+
+    Args:
+        params: what is trained, together with what is frozen.
+        model_state: running statistics of the trained model.
+        carried: what the objective carries along.
+        step: number of updates made before.
+        scalars: value at this step of every option that changes with the step or differs between members.
+        batch: examples; None where none are read.
+        key: of what is drawn at this step; None where nothing is.
+    """
+
+    params: Params
+    model_state: ModelState
+    carried: PyTree
+    step: PyTree
+    scalars: dict[str, PyTree]
+    batch: Batch | None = None
+    key: PyTree = None
+
+
+Loss = Callable[[Params, Inputs], tuple[Float[Array, ""], tuple[ModelState, PyTree, Metrics]]]
+Gradients = Callable[[Loss, Params, Inputs], tuple[tuple[Float[Array, ""], Any], Params]]
+
+
+def plain_gradients(loss: Loss, params: Params, inputs: Inputs) -> tuple[tuple[Float[Array, ""], Any], Params]:
+    """Value and gradient of a loss at the parameters, by reverse mode.
+
+    Args:
+        loss: trained parameters, inputs -> (value, (model state, carried, metrics)).
+        params: what is trained; where nothing is frozen, ``inputs.params``.
+        inputs: what else the loss reads.
+    """
+    return jax.value_and_grad(loss, has_aux=True)(params, inputs)
+
+
+def _keep(inputs: Inputs) -> PyTree:
+    return inputs.carried
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,45 +106,70 @@ class Objective:
     """What is minimised, as pure functions. A new method is a new builder of one of these.
 
     Args:
-        start: key, images [batch, height, width, channels] -> (params, model_state, carried).
-        loss: params, carried, model_state, batch, step, key -> (loss, (model_state, carried, metrics)).
-        after_step: carried, params, model_state, step -> carried; called after the update, ``step`` counts it.
-        evaluate: params, carried, model_state, images, labels -> {name: per-example values [batch]}.
-        encoders: params, carried, model_state -> {name: (encoder params, encoder state)}; what is probed.
-        changing: names of the encoders that change while training.
+        start: key, images in [0, 1] [batch, height, width, channels], scalars before the first step -> (params,
+            model_state, carried).
+        loss: inputs -> (loss, (model_state, carried, metrics)).
+        after_step: inputs -> carried; called after the update with what it made of params, model state and carried,
+            the number of updates with it, and the scalars of the step that was made.
+        evaluate: inputs -> {name: per-example values [batch]}, of the first view of every example.
+        networks: inputs, without batch and key -> {name: network}; what is probed.
+        scalars: schedule of every option that changes with the step or may differ between members; its value stands
+            in ``inputs.scalars`` under the option's name.
+        changing: names of the networks that change while training.
         constant: names in ``carried`` of what never changes; a population computes and keeps it once for all members
-            that start with the same.
+            that start with the same, and only the first checkpoint holds it.
         uses_labels: whether the loss reads labels.
-        remember: carried, views [views, batch, ...] -> a tree of arrays [batch, ...], which depends on nothing in
-            ``carried`` but what is constant. Where the views of an image are the same in every epoch, a run computes
-            it once for all examples and the loss finds it in ``batch.remembered``. None for nothing.
+        remember: inputs -> a tree of arrays [batch, ...], which depends on nothing but the views and what is constant
+            in ``carried``. Where the views of an image are the same in every epoch, a run computes it once for all
+            examples and the loss finds it in ``batch.remembered``. None for nothing.
+        gradients: how the gradients of a step are made from its loss, such as at a perturbed point or task by task.
     """
 
-    start: Callable[..., tuple[Params, ModelState, PyTree]]
-    loss: Callable[..., tuple[Float[Array, ""], tuple[ModelState, PyTree, Metrics]]]
-    evaluate: Callable[..., Metrics]
-    encoders: Callable[..., dict[str, tuple[Params, ModelState]]]
-    after_step: Callable[..., PyTree] = _keep
+    start: Callable[[Key, Float[Array, "..."], dict[str, Any]], tuple[Params, ModelState, PyTree]]
+    loss: Callable[[Inputs], tuple[Float[Array, ""], tuple[ModelState, PyTree, Metrics]]]
+    evaluate: Callable[[Inputs], Metrics]
+    networks: Callable[[Inputs], dict[str, Network]]
+    after_step: Callable[[Inputs], PyTree] = _keep
+    scalars: dict[str, Schedule] = dataclasses.field(default_factory=dict)
     changing: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
     uses_labels: bool = False
-    remember: Callable[[PyTree, Float[Array, "..."]], PyTree] | None = None
+    remember: Callable[[Inputs], PyTree] | None = None
+    gradients: Gradients = plain_gradients
+
+
+def scalars_at(schedules: Mapping[str, Schedule], step: int | Int[Array, ""]) -> dict[str, Any]:
+    """The values of schedules at a step.
+
+    >>> scalars_at({"locality": lambda step: 0.5}, 0)
+    {'locality': 0.5}
+    """
+    return {name: schedule(step) for name, schedule in schedules.items()}
 
 
 def create_state(
-    objective: Objective, optimiser: optax.GradientTransformation, key: Key, images: Float[Array, "..."]
+    objective: Objective,
+    optimiser: optax.GradientTransformation,
+    key: Key,
+    images: Float[Array, "..."],
+    schedules: Mapping[str, Schedule] | None = None,
+    frozen: Paths = frozenset(),
 ) -> TrainState:
     """The state before the first step, with nothing pruned.
 
     Args:
         objective: gives the start.
-        optimiser: gives its state.
+        optimiser: gives its state, of what is trained.
         key: the run's seed key.
-        images: one normalised batch, for its shape.
+        images: one batch of images in [0, 1], for its shape.
+        schedules: of a member's scalars; None for those of the objective.
+        frozen: paths of the parameters that stand still.
     """
-    params, model_state, carried = objective.start(key, images)
+    scalars = scalars_at(objective.scalars if schedules is None else schedules, 0)
+    params, model_state, carried = objective.start(key, images, scalars)
     mask = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), params)
-    return TrainState(jnp.int32(0), params, model_state, optimiser.init(params), mask, carried)
+    trained, _ = split(params, frozen)
+    return TrainState(jnp.int32(0), params, model_state, optimiser.init(trained), mask, carried)
 
 
 def apply_mask(params: Params, mask: PyTree) -> Params:
@@ -116,57 +183,79 @@ def apply_mask(params: Params, mask: PyTree) -> Params:
 
 
 def build_step(
-    objective: Objective, optimiser: optax.GradientTransformation, accumulation: int = 1
+    objective: Objective,
+    optimiser: optax.GradientTransformation,
+    accumulation: int = 1,
+    *,
+    schedules: Mapping[str, Schedule] | None = None,
+    frozen: Paths = frozenset(),
 ) -> Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]:
     """The function (state, batch, key) -> (state, metrics) of one update; pure, to be jitted by the loop.
 
-    The mask is applied after the update, so that momentum, weight decay and normalisation cannot revive a weight.
+    The mask is applied after the update, so that momentum, weight decay and normalisation cannot revive a weight. What
+    is frozen stands outside the differentiated function and has no optimiser state.
 
     Args:
         objective: what is minimised.
         optimiser: how.
         accumulation: parts of a batch that are computed one after the other, with the memory of one; gradients and
             metrics are their means. Batch statistics (normalisation, centre) are those of a part.
+        schedules: of a member's scalars; None for those of the objective.
+        frozen: paths of the parameters that stand still.
     """
+    schedules = objective.scalars if schedules is None else schedules
+    gradients_of = objective.gradients if accumulation == 1 else accumulated(objective.gradients, accumulation)
 
     def step(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
-        value, model_state, carried, metrics, gradients = _gradients(objective, state, batch, key, accumulation)
-        updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
-        params = apply_mask(optax.apply_updates(state.params, updates), state.mask)
-        carried = objective.after_step(carried, params, model_state, state.step + 1)
+        scalars = scalars_at(schedules, state.step)
+        inputs = Inputs(state.params, state.model_state, state.carried, state.step, scalars, batch, key)
+        trained, standing = split(state.params, frozen)
+
+        def loss(trained: Params, inputs: Inputs) -> tuple[Array, tuple[ModelState, PyTree, Metrics]]:
+            return objective.loss(inputs.replace(params=merge(trained, standing)))
+
+        (value, (model_state, carried, metrics)), gradients = gradients_of(loss, trained, inputs)
+        updates, opt_state = optimiser.update(gradients, state.opt_state, trained)
+        updated = apply_mask(optax.apply_updates(trained, updates), split(state.mask, frozen)[0])
+        params = merge(updated, standing)
+        after = inputs.replace(
+            params=params, model_state=model_state, carried=carried, step=state.step + 1, batch=None, key=None
+        )
         metrics = {"loss": value, "gradient_norm": norm(gradients), **metrics}
+        carried = objective.after_step(after)
         return TrainState(state.step + 1, params, model_state, opt_state, state.mask, carried), metrics
 
     return step
 
 
-def _gradients(
-    objective: Objective, state: TrainState, batch: Batch, key: Key, accumulation: int
-) -> tuple[Float[Array, ""], ModelState, PyTree, Metrics, Params]:
-    def gradients_of(part: Batch, model_state: ModelState, carried: PyTree, key: Key) -> tuple[Any, Params]:
-        def loss(params: Params) -> tuple[Array, Any]:
-            return objective.loss(params, carried, model_state, part, state.step, key)
+def accumulated(gradients: Gradients, parts: int) -> Gradients:
+    """Gradients of a batch as the mean over its parts, one after the other, with the memory of one.
 
-        return jax.value_and_grad(loss, has_aux=True)(state.params)
+    Args:
+        gradients: of a part.
+        parts: their number, which divides the batch.
+    """
 
-    if accumulation == 1:
-        (value, (model_state, carried, metrics)), gradients = gradients_of(batch, state.model_state, state.carried, key)
-        return value, model_state, carried, metrics, gradients
+    def over_parts(loss: Loss, params: Params, inputs: Inputs) -> tuple[tuple[Float[Array, ""], Any], Params]:
+        def of_part(model_state: ModelState, carried: PyTree, i: int | Int[Array, ""]) -> Any:
+            part, key = split_batch(inputs.batch, parts, i), jax.random.fold_in(inputs.key, i)
+            return gradients(
+                loss, params, inputs.replace(model_state=model_state, carried=carried, batch=part, key=key)
+            )
 
-    def add(carry: tuple[ModelState, PyTree, PyTree], i: Int[Array, ""]) -> tuple[Any, None]:
-        model_state, carried, sums = carry
-        part, part_key = split_batch(batch, accumulation, i), jax.random.fold_in(key, i)
-        (value, (model_state, carried, metrics)), gradients = gradients_of(part, model_state, carried, part_key)
-        return (model_state, carried, jax.tree.map(jnp.add, sums, (value, metrics, gradients))), None
+        def add(carry: tuple[ModelState, PyTree, PyTree], i: Int[Array, ""]) -> tuple[Any, None]:
+            model_state, carried, sums = carry
+            (value, (model_state, carried, metrics)), gradient = of_part(model_state, carried, i)
+            return (model_state, carried, jax.tree.map(jnp.add, sums, (value, metrics, gradient))), None
 
-    part = split_batch(batch, accumulation, 0)
-    shapes = jax.eval_shape(gradients_of, part, state.model_state, state.carried, key)
-    (value, (_, _, metrics)), gradients = shapes
-    sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (value, metrics, gradients))
-    parts = jnp.arange(accumulation)
-    (model_state, carried, sums), _ = jax.lax.scan(add, (state.model_state, state.carried, sums), parts)
-    value, metrics, gradients = jax.tree.map(lambda leaf: leaf / accumulation, sums)
-    return value, model_state, carried, metrics, gradients
+        (value, (_, _, metrics)), gradient = jax.eval_shape(of_part, inputs.model_state, inputs.carried, 0)
+        sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (value, metrics, gradient))
+        begin = inputs.model_state, inputs.carried, sums
+        (model_state, carried, sums), _ = jax.lax.scan(add, begin, jnp.arange(parts))
+        value, metrics, gradient = jax.tree.map(lambda leaf: leaf / parts, sums)
+        return (value, (model_state, carried, metrics)), gradient
+
+    return over_parts
 
 
 def split_batch(batch: Batch, parts: int, index: int | Int[Array, ""]) -> Batch:
@@ -182,4 +271,5 @@ def split_batch(batch: Batch, parts: int, index: int | Int[Array, ""]) -> Batch:
 
     labels = None if batch.labels is None else take(batch.labels, 0)
     remembered = jax.tree.map(lambda leaf: take(leaf, 0), batch.remembered)
-    return Batch(take(batch.views, 1), take(batch.local_views, 1), labels, remembered)
+    sources = {name: split_batch(source, parts, index) for name, source in batch.sources.items()}
+    return Batch(take(batch.views, 1), take(batch.local_views, 1), labels, remembered, sources)

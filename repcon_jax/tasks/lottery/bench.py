@@ -79,7 +79,7 @@ class LotteryBench:
     def train(self, folder: pathlib.Path, experiment: Experiment, states: dict[int, TrainState]) -> dict[str, Any]:
         """Trains from given states at step 0, as an ordinary run, or goes on with it; its results."""
         if not (folder / "results.json").exists():
-            write_starts(folder, experiment.config, states)
+            write_starts(folder, experiment, states)
         return run_experiment(experiment.config, folder, self.say, experiment)
 
     def retrain(

@@ -10,7 +10,7 @@ from repcon_jax.errors import ConfigError
 from repcon_jax.lottery.masks import empty_layers, full_mask
 from repcon_jax.models.network import Start, grafted
 from repcon_jax.run.experiment import Experiment
-from repcon_jax.run.references import expand, load_network
+from repcon_jax.run.references import expand, load_reference
 from repcon_jax.run.seeded import started
 from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.config import Chain
@@ -39,7 +39,7 @@ def starts_of(bench: LotteryBench, name: str, chain: Chain) -> dict[int, Start]:
                 f"chains.{name}.start is {chain.start!r}, without a member of seed {seed}; train that run with the "
                 f"seeds {tuple(fresh)}."
             )
-        network = load_network(own[0], bench.workdir, bench.config.runs)
+        network = load_reference(own[0], bench.workdir, bench.config.runs).network
         found[seed] = grafted(fresh[seed], (network.params, network.model_state))
     return found
 

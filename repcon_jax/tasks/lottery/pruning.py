@@ -14,12 +14,11 @@ from repcon_jax.lottery.masks import full_mask
 from repcon_jax.lottery.prunable import prunable
 from repcon_jax.lottery.structure import build_structure
 from repcon_jax.models.network import Start
-from repcon_jax.models.pixels import normalise
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.random import stream
 from repcon_jax.run.experiment import Experiment
 from repcon_jax.tasks.lottery.config import Chain, LotteryConfig
-from repcon_jax.training.step import apply_mask
+from repcon_jax.training.step import Batch, Inputs, apply_mask
 from repcon_jax.typing import Key, ModelState, Params, PyTree
 
 
@@ -90,13 +89,12 @@ def build_pruner(config: LotteryConfig, chain: Chain, experiment: Experiment, ca
 
 
 def pruning_batches(experiment: Experiment, examples: int, key: Key) -> PyTree:
-    """Training images without augmentation, normalised [batches, batch, ...], and their labels [batches, batch]."""
+    """Training images without augmentation, in [0, 1] [batches, batch, ...], and their labels [batches, batch]."""
     data, clock = experiment.recipe.data, experiment.clock
     size = min(clock.batch_size, clock.num_examples)
     count = max(1, min(examples, clock.num_examples) // size)
     chosen = jax.random.permutation(key, clock.num_examples)[: count * size].reshape(count, size)
-    images = normalise(to_float(gather(data.images, chosen)), data.mean, data.std)
-    return images, gather(data.labels, chosen)
+    return to_float(gather(data.images, chosen)), gather(data.labels, chosen)
 
 
 def check_structure(config: LotteryConfig, chain: Chain, params: Params) -> None:
@@ -123,10 +121,14 @@ def _scores(
     criterion = build_criterion(chain.criterion)
     if chain.pruned == "before_training" and "loss" in criterion.needs:
         # Statistics of a network that was never trained are those of no data at all.
-        model_state = recalibrate(experiment.model.apply, apply_mask(params, mask), model_state, batches[0])
+        images = jax.vmap(experiment.context.pixels)(batches[0])
+        model_state = recalibrate(experiment.model.apply, apply_mask(params, mask), model_state, images)
 
     def loss(params: Params, batch: PyTree) -> jax.Array:
-        return jnp.mean(experiment.objective.evaluate(params, carried, model_state, *batch)["loss"])
+        images, labels = batch
+        given = Batch(images[None], images[None][:0], labels)
+        inputs = Inputs(params, model_state, carried, jnp.int32(0), {}, given)
+        return jnp.mean(experiment.objective.evaluate(inputs)["loss"])
 
     flow = None
     if "flow" in criterion.needs:

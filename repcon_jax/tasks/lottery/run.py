@@ -22,6 +22,7 @@ from repcon_jax.tasks.lottery.config import LotteryConfig, parse_lottery, plain_
 from repcon_jax.tasks.lottery.pruning import check_structure
 from repcon_jax.tasks.lottery.studies import Study, build_study
 from repcon_jax.tasks.lottery.tickets import Ticket
+from repcon_jax.training.step import scalars_at
 
 # Every study has a folder of its own, so a later start may ask for others.
 _MAY_DIFFER = ("title", "studies", "studied_chains", "studied_rounds")
@@ -99,7 +100,8 @@ def _check(bench: LotteryBench, studies: dict[str, Study]) -> None:
             "'supervised'."
         )
     example = jax.ShapeDtypeStruct(experiment.recipe.example, "float32")
-    params = jax.eval_shape(experiment.objective.start, jax.random.key(0), example)[0]
+    start = lambda key, images: experiment.objective.start(key, images, scalars_at(experiment.objective.scalars, 0))[0]  # noqa: E731
+    params = jax.eval_shape(start, jax.random.key(0), example)
     for name, chain in config.chains.items():
         if chain.start != "random":
             expand(chain.start, config.runs)

@@ -7,13 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from repcon_jax.data import to_float
 from repcon_jax.errors import check_range
 from repcon_jax.lottery.masks import counts
 from repcon_jax.lottery.removal import Smaller, remove_dead_units
 from repcon_jax.lottery.widths import with_any_widths
 from repcon_jax.models.network import Start
-from repcon_jax.models.pixels import normalise
 from repcon_jax.run.config import ExperimentConfig
 from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.chains import end_of
@@ -39,7 +37,7 @@ def removal(*, batch_size: int = 128, repeats: int = 20) -> Study:
     def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict[str, Any]]:
         del name
         data = bench.experiment.recipe.data
-        images = normalise(to_float(data.images[:batch_size]), data.mean, data.std)
+        images = bench.experiment.context.pixels(data.images[:batch_size])
         return [ticket.labels | _measure(bench, ticket, images, repeats) for ticket in tickets]
 
     def check(bench: LotteryBench) -> None:
