@@ -1,0 +1,1 @@
+"""Merging methods; every file registers its builders."""

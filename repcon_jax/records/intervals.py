@@ -1,0 +1,60 @@
+"""Means with 95% intervals, paired differences, and what a claim about them is worth."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from scipy import stats
+
+CONFIDENCE = 0.95
+Verdict = Literal["holds", "fails", "undecided"]
+
+
+def interval(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and 95% interval of independent values, by Student's t.
+
+    Args:
+        values: at least one.
+    Returns:
+        ``{"mean", "low", "high", "count"}``; low and high are None for a single value.
+
+    >>> found = interval([1.0, 2.0, 3.0])
+    >>> round(found["low"], 3), round(found["high"], 3)
+    (-0.484, 4.484)
+    """
+    mean, count = statistics.fmean(values), len(values)
+    if count < 2:
+        return {"mean": mean, "low": None, "high": None, "count": count}
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * statistics.stdev(values) / math.sqrt(count)
+    return {"mean": mean, "low": mean - half, "high": mean + half, "count": count}
+
+
+def verdict(difference: dict[str, Any], relation: Literal[">", "<"], threshold: float) -> Verdict:
+    """What is known of the claim ``difference > threshold``: it holds or fails where the whole interval says so.
+
+    Args:
+        difference: from ``interval``.
+        relation: of the claim.
+        threshold: of the claim.
+
+    >>> verdict(interval([1.0, 1.1, 0.9]), ">", 0.0), verdict(interval([1.0]), ">", 0.0)
+    ('holds', 'undecided')
+    """
+    low, high = difference["low"], difference["high"]
+    if low is None or not (math.isfinite(low) and math.isfinite(high)):
+        return "undecided"
+    if relation == "<":
+        low, high, threshold = -high, -low, -threshold
+    return "holds" if low > threshold else "fails" if high <= threshold else "undecided"
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Kendall's tau-b of two lists; None for fewer than three pairs or where one list is constant.
+
+    >>> rank_correlation([1, 2, 3], [10, 30, 20])
+    0.333
+    """
+    if len(first) < 3 or len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    return round(float(stats.kendalltau(first, second).statistic), 3)

@@ -1,0 +1,1 @@
+"""Transfer scores; every file registers its builders."""
