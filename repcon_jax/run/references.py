@@ -3,9 +3,11 @@
 A reference is ``PLACE`` or ``PLACE:PART``. The place is ``RUN/MEMBER/STEP``, where the run is a name in
 ``config.runs``, the member a name such as ``seed_0`` or ``locality_1.0__seed_0``, and the step a number, ``start`` or
 ``end``; or the folder of a checkpoint of another run, such as ``runs/rt/checkpoints/seed_0/19500``. The part is
-``params``, what was trained, or what the objective carries, such as ``teacher``. A ``*`` for the member stands for all.
+``params``, what was trained, or what the objective carries, such as ``teacher``. A ``*`` in the member stands for
+anything: ``*`` for all members, ``locality_1.0__*`` for those of that locality.
 """
 
+import fnmatch
 import pathlib
 from typing import NamedTuple
 
@@ -48,11 +50,12 @@ def expand(reference: str, runs: Runs) -> list[str]:
         raise ConfigError(f"reference {reference!r} names a run but must be RUN/MEMBER/STEP; correct it.")
     run, member, step = words
     members = [str(name) for name in names_of(run_config(runs, run))]
-    if member != "*" and member not in members:
+    chosen = fnmatch.filter(members, member)
+    if not chosen:
         raise ConfigError(f"reference {reference!r} names no member of run {run!r}; {did_you_mean(member, members)}.")
     if step not in ("start", "end") and not step.isdigit():
         raise ConfigError(f"reference {reference!r} must end in start, end or the number of a step; correct it.")
-    return [f"{run}/{m}/{step}{colon}{part}" for m in (members if member == "*" else [member])]
+    return [f"{run}/{m}/{step}{colon}{part}" for m in chosen]
 
 
 def config_of(reference: str, runs: Runs) -> ExperimentConfig:

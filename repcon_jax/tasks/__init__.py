@@ -54,4 +54,8 @@ def task_of(values: Mapping[str, Any]) -> Task:
         from repcon_jax.tasks.lottery.task import LOTTERY
 
         return LOTTERY
-    raise ConfigError(f"task is {name!r}; {did_you_mean(str(name), ['training', 'landscape', 'lottery'])}.")
+    if name == "study":
+        from repcon_jax.tasks.study.task import STUDY
+
+        return STUDY
+    raise ConfigError(f"task is {name!r}; {did_you_mean(str(name), ['training', 'landscape', 'lottery', 'study'])}.")

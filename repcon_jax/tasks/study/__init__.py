@@ -1,0 +1,1 @@
+"""Studies from one command: networks trained or loaded, measured on targets, compared, claims judged."""

@@ -1,0 +1,137 @@
+"""The config of a study: which networks, on which targets, measured how, and what is claimed."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from repcon_jax.data import DataConfig
+from repcon_jax.errors import ArgumentError, check_range, did_you_mean
+from repcon_jax.merging import MERGING_METHODS
+from repcon_jax.options.schema import to_dataclass, to_dict
+from repcon_jax.run.config import plain_config
+from repcon_jax.run.runs import order_of, run_config
+from repcon_jax.tasks.study.claims import Claim, parse_claim
+from repcon_jax.tasks.study.measurements import MEASUREMENTS, Measurement
+
+
+@dataclasses.dataclass(frozen=True)
+class MergeConfig:
+    """A network that is made of others.
+
+    Args:
+        networks: names of what it is made of.
+        method: a name of ``repcon_jax.merging.MERGING_METHODS``, with options where they differ from the defaults.
+    """
+
+    networks: tuple[str, ...]
+    method: str = "average"
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyConfig:
+    """One study, complete: every measurement of every network, or pair of them, on every target.
+
+    Args:
+        title: one line for the report.
+        networks: by name the reference of each, see ``repcon_jax.run.references``; a ``*`` for the member stands for
+            all seeds of a run, over which means and intervals are taken.
+        measurements: by name what is measured: names of ``repcon_jax.tasks.study.measurements``, with options where
+            they differ from the defaults.
+        targets: data sets by name.
+        task: tells this config from others.
+        runs: configs of the runs that are trained first, by name, see ``repcon_jax.run.runs``.
+        merges: by name networks that are made of others, seed by seed, and measured like them.
+        shots: numbers of training examples of each class that are drawn from a target; () takes all, once.
+        draws: how often examples are drawn anew for each number of shots.
+        baseline: the network with which all others are compared, in pairs of one seed and draw; None for no comparison.
+        claims: such as ``"probe: student - teacher > 0"``; each gets a verdict: it holds or fails where the whole 95%
+            interval says so, and is undecided otherwise.
+        compared: pairs of measurements whose values are drawn against each other, with their rank correlation.
+        test_examples: examples of each target's test set, classes in proportion; None for all.
+        recalibration_examples: training images that batch norm statistics of merged networks are measured on.
+        batch_size: images at once.
+        seed: of all draws, which are the same for all networks.
+    """
+
+    title: str
+    networks: dict[str, str]
+    measurements: dict[str, str]
+    targets: dict[str, DataConfig] = dataclasses.field(default_factory=dict)
+    task: Literal["study"] = "study"
+    runs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    merges: dict[str, MergeConfig] = dataclasses.field(default_factory=dict)
+    shots: tuple[int, ...] = ()
+    draws: int = 1
+    baseline: str | None = None
+    claims: tuple[str, ...] = ()
+    compared: tuple[tuple[str, str], ...] = ()
+    test_examples: int | None = None
+    recalibration_examples: int = 2048
+    batch_size: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks everything that can be checked without data."""
+        check_range("draws", self.draws, 1)
+        check_range("batch_size", self.batch_size, 1)
+        check_range("recalibration_examples", self.recalibration_examples, 1)
+        check_range("seed", self.seed, 0, 2**31 - 1)
+        for number in self.shots:
+            check_range("shots", number, 1)
+        if self.test_examples is not None:
+            check_range("test_examples", self.test_examples, 2)
+        if not self.networks or not self.measurements:
+            raise ArgumentError("networks and measurements", "must each name at least one")
+        self._check_names()
+        built = self.built_measurements()
+        if any(measurement.has_target for measurement in built.values()) and not self.targets:
+            raise ArgumentError("targets", "is empty but a measurement reads a data set", "name one")
+        self.parsed_claims()
+        order_of(self.runs)
+
+    def _check_names(self) -> None:
+        for name, merge in self.merges.items():
+            if name in self.networks:
+                raise ArgumentError(f"merges.{name}", "is the name of a network too", "rename one of them")
+            if len(merge.networks) < 2:
+                raise ArgumentError(f"merges.{name}.networks", f"is {merge.networks} but must name at least two")
+            for part in merge.networks:
+                self._known(f"merges.{name}.networks", part, self.networks)
+            MERGING_METHODS.parse(merge.method, f"merges.{name}.method")
+        if self.baseline is not None:
+            self._known("baseline", self.baseline, self.all_networks)
+        for pair in self.compared:
+            for name in pair:
+                self._known("compared", name, self.measurements)
+
+    def _known(self, field: str, name: str, names: Mapping[str, Any] | tuple[str, ...]) -> None:
+        if name not in names:
+            raise ArgumentError(field, f"names {name!r}, which does not exist", did_you_mean(name, names))
+
+    @property
+    def all_networks(self) -> tuple[str, ...]:
+        """Names of all networks, the merged ones last."""
+        return (*self.networks, *self.merges)
+
+    def built_measurements(self) -> dict[str, Measurement]:
+        """The measurements by name."""
+        return {name: MEASUREMENTS.parse(text, f"measurements.{name}") for name, text in self.measurements.items()}
+
+    def parsed_claims(self) -> dict[str, Claim]:
+        """The claims by their text."""
+        return {text: parse_claim(text, self.all_networks, self.measurements) for text in self.claims}
+
+
+def parse_study(values: Mapping[str, Any]) -> StudyConfig:
+    """The frozen config from nested plain values.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type or a value out of range.
+    """
+    return to_dataclass(StudyConfig, values)
+
+
+def plain_study(config: StudyConfig) -> dict[str, Any]:
+    """Nested dicts, tuples and scalars, with every field of the runs."""
+    runs = {name: plain_config(run_config(config.runs, name)) for name in config.runs}
+    return to_dict(dataclasses.replace(config, runs=runs))
