@@ -34,7 +34,7 @@ class Prober:
         self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def during(self, seed: int, state: TrainState) -> dict[str, float]:
-        """Accuracies such as ``student/linear`` on the part that the config names for periodic probes.
+        """Values such as ``student/linear`` on the part that the config names for periodic probes.
 
         Args:
             seed: of the member; the probes have a stream of their own.
@@ -47,7 +47,7 @@ class Prober:
             scores = self._scores(seed, state, "test", splits.train, splits.test)
         else:
             scores = self._scores(seed, state, "validation", splits.fit, splits.validation)
-        return {f"{name}/{probe}": s["accuracy"] for name, probes in scores.items() for probe, s in probes.items()}
+        return {f"{name}/{probe}": s["value"] for name, probes in scores.items() for probe, s in probes.items()}
 
     def final(self, seed: int, state: TrainState, should_stop: Callable[[], Any]) -> Scores:
         """Scores on the test set of probes fitted on the whole training set.

@@ -1,5 +1,6 @@
 """The paper's linear probe: ten epochs of AdamW on raw features."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -10,10 +11,15 @@ from jaxtyping import Array, Bool, Float, Int, Scalar
 from repcon_jax.errors import check_range
 from repcon_jax.losses import accuracy, softmax_cross_entropies_with_labels
 from repcon_jax.probing.linear_classifier import init_linear_classifier, linear_logits
-from repcon_jax.probing.probe import PROBES, Details, Probe
+from repcon_jax.probing.probe import PROBES, Details, Probe, accuracy_of_most_frequent_class
 from repcon_jax.probing.standardisation import standardise as standardise_features
 from repcon_jax.random import stream
+from repcon_jax.records.scores import ACCURACY
 from repcon_jax.typing import Key, Params
+
+_SCORE = dataclasses.replace(
+    ACCURACY, about="the paper's probe, 10 epochs of AdamW on features as they are, which rewards well-scaled features"
+)
 
 
 @PROBES.register("linear")
@@ -42,7 +48,7 @@ def linear(
     check_range("learning_rate", learning_rate, 0, open_low=True)
     check_range("weight_decay", weight_decay, 0)
 
-    def probe(
+    def fit_and_score(
         train_features: Float[Array, "train features"],
         train_labels: Int[Array, "train"],
         test_features: Float[Array, "test features"],
@@ -63,7 +69,7 @@ def linear(
         )
         return accuracy(linear_logits(classifier, test_features), test_labels), {}
 
-    return probe
+    return Probe(fit_and_score, _SCORE, without_features=accuracy_of_most_frequent_class)
 
 
 def fixed_batches(
