@@ -1,4 +1,7 @@
-"""What models are trained on: sources, subsets, batches on the device and augmentation."""
+"""Images in [0, 1] and labels: sources, subsets, batches on the device and augmentation.
+
+Nothing is normalised here: a network does that for itself, see ``repcon_jax.models.Network``.
+"""
 
 from repcon_jax.data.augmentations import AUGMENTATIONS
 from repcon_jax.data.batches import (
