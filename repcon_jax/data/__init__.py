@@ -3,6 +3,7 @@
 Nothing is normalised here: a network does that for itself, see ``repcon_jax.models.Network``.
 """
 
+from repcon_jax import moved
 from repcon_jax.data.augmentations import AUGMENTATIONS
 from repcon_jax.data.batches import (
     epoch_indices,
@@ -45,3 +46,5 @@ __all__ = [
     "to_rgb",
     "unlabelled",
 ]
+
+__getattr__ = moved.getattr_of(__name__)
