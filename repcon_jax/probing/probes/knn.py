@@ -13,8 +13,6 @@ from repcon_jax.probing.standardisation import standardise as standardise_featur
 from repcon_jax.records.scores import ACCURACY
 from repcon_jax.typing import Key
 
-_SCORE = dataclasses.replace(ACCURACY, about="the vote of the nearest neighbours")
-
 
 @PROBES.register("knn")
 def knn(*, neighbours: int = 20, standardise: bool = False, chunk_size: int = 256) -> Probe:
@@ -53,7 +51,8 @@ def knn(*, neighbours: int = 20, standardise: bool = False, chunk_size: int = 25
         )
         return jnp.mean((predictions == test_labels).astype(jnp.float32)), {}
 
-    return Probe(fit_and_score, _SCORE, examples_needed=neighbours, without_features=accuracy_of_most_frequent_class)
+    score = dataclasses.replace(ACCURACY, about=f"the vote of the {neighbours} nearest neighbours")
+    return Probe(fit_and_score, score, examples_needed=neighbours, without_features=accuracy_of_most_frequent_class)
 
 
 @partial(jax.jit, static_argnames=("neighbours", "num_classes", "chunk_size"))

@@ -17,10 +17,6 @@ from repcon_jax.random import stream
 from repcon_jax.records.scores import ACCURACY
 from repcon_jax.typing import Key, Params
 
-_SCORE = dataclasses.replace(
-    ACCURACY, about="the paper's probe, 10 epochs of AdamW on features as they are, which rewards well-scaled features"
-)
-
 
 @PROBES.register("linear")
 def linear(
@@ -69,7 +65,10 @@ def linear(
         )
         return accuracy(linear_logits(classifier, test_features), test_labels), {}
 
-    return Probe(fit_and_score, _SCORE, without_features=accuracy_of_most_frequent_class)
+    seen = "standardised features" if standardise else "features as they are, which rewards well-scaled features"
+    about = f"a linear layer after {epochs} epochs of AdamW on {seen}; the defaults are the paper's"
+    score = dataclasses.replace(ACCURACY, about=about)
+    return Probe(fit_and_score, score, without_features=accuracy_of_most_frequent_class)
 
 
 def fixed_batches(

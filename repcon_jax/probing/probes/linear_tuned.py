@@ -19,7 +19,9 @@ from repcon_jax.random import stream
 from repcon_jax.records.scores import ACCURACY
 from repcon_jax.typing import Key, Params
 
-_SCORE = dataclasses.replace(ACCURACY, about="standardised and converged, which does not depend on the features' scale")
+_SCORE = dataclasses.replace(
+    ACCURACY, about="a linear layer, converged and tuned on standardised features, whose scale does not matter"
+)
 
 
 @PROBES.register("linear_tuned")
