@@ -239,7 +239,7 @@ class Probe:
 
     def __init__(self, name: str, train: int, test: int, features: int) -> None:
         """Draws features and labels."""
-        self.probe = PROBES.build(name)
+        self.probe = PROBES.build(name).fit_and_score
         self.data = probe_data(train, test, features)
 
     def steps(self, n: int) -> None:

@@ -34,7 +34,7 @@ def fill_table(text: str, name: str, table: str) -> str:
     if f"<!-- table: {name} -->" in text and "<!-- end -->" not in text.split(f"<!-- table: {name} -->")[1]:
         raise ValueError(f"the mark of table {name} has no <!-- end -->")
     marks = rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- end -->)"
-    return re.sub(marks, lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text, flags=re.DOTALL)
+    return re.sub(marks, lambda mark: f"{mark[1]}\n{table}\n\n{mark[2]}", text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

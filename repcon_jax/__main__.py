@@ -1,7 +1,7 @@
 """python -m repcon_jax --config FILE[:ARGUMENTS] --workdir DIRECTORY [--config.FIELD=VALUE ...]
 
-Runs what a config file describes: trains, probes and reports, or measures a landscape. The same command again goes on
-where it was stopped, or says that the run is complete.
+Runs what a config file describes, such as a training with its probes and report. The same command again goes on where
+it was stopped, or says that the run is complete.
 
   --config FILE[:ARGUMENTS]   a config file, such as configs/random_teacher.py:cifar10,vgg11; the arguments choose
                               its structure and are listed at the top of the file
@@ -99,7 +99,7 @@ def _read_with_others(words: list[str], hosts: "Hosts | None") -> "tuple[Task, A
     try:
         task, config, workdir = _read(words)
         if not task.several_hosts:
-            raise ConfigError("a landscape is measured on one host; leave --coordinator and --distributed out.")
+            raise ConfigError("the task of this config runs on one host; leave --coordinator and --distributed out.")
     except UserError as error:
         connect(hosts, {MISTAKE: str(error)})
         raise

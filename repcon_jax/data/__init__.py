@@ -1,5 +1,9 @@
-"""What models are trained on: sources, subsets, batches on the device and augmentation."""
+"""Images in [0, 1] and labels: sources, subsets, batches on the device and augmentation.
 
+Nothing is normalised here: a network does that for itself, see ``repcon_jax.models.Network``.
+"""
+
+from repcon_jax import moved
 from repcon_jax.data.augmentations import AUGMENTATIONS
 from repcon_jax.data.batches import (
     epoch_indices,
@@ -42,3 +46,5 @@ __all__ = [
     "to_rgb",
     "unlabelled",
 ]
+
+__getattr__ = moved.getattr_of(__name__)

@@ -1,4 +1,4 @@
-"""Batches on the device, pure and inside jit: which examples, their pixels, and normalisation.
+"""Batches on the device, pure and inside jit: which examples, and their pixels in [0, 1].
 
 The whole data set lies on the device as uint8; an epoch is a permutation, so the order is a function of
 (seed, epoch) and a resumed run sees the batches that the uninterrupted one would have seen.
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32, Num, UInt8
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.random import Key, stream
 
 AnyArray = Array | np.ndarray
@@ -31,16 +31,14 @@ def steps_per_epoch(num_examples: int, batch_size: int, drop_last: bool = True) 
     """Number of batches in an epoch: floor(n / b), or its ceiling where the last batch is kept.
 
     Raises:
-        ConfigError: the batch is empty or larger than the data set.
+        ArgumentError: the batch is empty or larger than the data set.
 
     >>> steps_per_epoch(50_000, 256), steps_per_epoch(50_000, 256, drop_last=False)
     (195, 196)
     """
     if not 1 <= batch_size <= num_examples:
-        raise ConfigError(
-            f"batch_size is {batch_size} but must lie in [1, {num_examples}], the number of training examples; "
-            f"set --config.batch_size to such a value."
-        )
+        problem = f"is {batch_size} but must lie in [1, {num_examples}], the number of training examples"
+        raise ArgumentError("batch_size", problem, "take a smaller batch or more examples")
     return num_examples // batch_size if drop_last else -(-num_examples // batch_size)
 
 
@@ -60,7 +58,7 @@ def epoch_indices(
         epoch: the epoch, may be traced.
         drop_last: whether to leave out the incomplete last batch, static.
     Raises:
-        ConfigError: the batch is empty or larger than the data set.
+        ArgumentError: the batch is empty or larger than the data set.
     """
     steps = steps_per_epoch(num_examples, batch_size, drop_last)
     positions = jnp.arange(steps * batch_size, dtype=jnp.int32) % num_examples

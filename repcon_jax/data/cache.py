@@ -111,8 +111,8 @@ def write(dataset: Dataset, entry: Entry) -> None:
 
 def find(directory: pathlib.Path, name: str, stem: str) -> pathlib.Path | None:
     """The newest version's arrays of ``name`` whose file is called ``stem``, None where nothing is cached."""
-    found = [path for path in (directory / name).glob("*/*.npz") if path.stem == stem]
-    return max(found, key=lambda path: version_order(path.parent.name), default=None)
+    versions = [path for path in (directory / name).glob("*/*.npz") if path.stem == stem]
+    return max(versions, key=lambda path: version_order(path.parent.name), default=None)
 
 
 def cached_splits(directory: pathlib.Path, name: str) -> tuple[str, ...]:

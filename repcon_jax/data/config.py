@@ -6,7 +6,7 @@ from typing import Any
 from repcon_jax.data.pixels import ResizeMode
 from repcon_jax.data.sources import SOURCES
 from repcon_jax.data.views import build_views
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class DataConfig:
         global_augment, local_augment: augmentation pipelines, see ``parse_pipeline``.
         num_global, num_local: views of every image, see ``build_views``.
     Raises:
-        ConfigError: a value is out of range, a pipeline or an option of an embedded source is wrong.
+        UserError: a value is out of range, a pipeline or an option of an embedded source is wrong.
     """
 
     name: str
@@ -60,9 +60,9 @@ class DataConfig:
         check_range("label_noise", self.label_noise, 0, 1)
         check_range("holdout", self.holdout, 0, 1, open_high=True)
         if len(set(self.classes)) < len(self.classes):
-            raise ConfigError(f"data.classes is {self.classes} but may name a class only once; drop the repetition.")
+            raise ArgumentError("classes", f"is {self.classes} but may name a class only once", "drop the repetition")
         if any(label < 0 for label in self.classes):
-            raise ConfigError(f"data.classes is {self.classes} but labels start at 0; drop the negative ones.")
+            raise ArgumentError("classes", f"is {self.classes} but labels start at 0", "drop the negative ones")
         if self.name in SOURCES.names():
             SOURCES.check(self.name, self.options)
         build_views(self.global_augment, self.num_global, self.local_augment, self.num_local)

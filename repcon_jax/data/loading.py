@@ -9,7 +9,7 @@ from repcon_jax.data.cache import Entry, cache_directory, cached_splits, find, r
 from repcon_jax.data.dataset import Dataset, check_split
 from repcon_jax.data.sources import SOURCES
 from repcon_jax.data.tfds_source import data_directory, find_prepared, prepared_names, read_prepared
-from repcon_jax.errors import ConfigError, DataError, did_you_mean
+from repcon_jax.errors import ArgumentError, DataError, did_you_mean
 from repcon_jax.options.schema import check_type
 
 USUAL = ("cifar10", "cifar100", "fashion_mnist", "mnist", "stl10", "svhn_cropped")
@@ -43,8 +43,9 @@ def load(
 def _image_size(name: str, options: dict[str, Any]) -> int | None:
     for key, value in options.items():
         if key != "image_size":
-            raise ConfigError(f"data.{key} is not an option of {name!r}; {did_you_mean(key, ['image_size'])}.")
-        check_type("data.image_size", value, int | None)
+            problem = f"is not an option of {name!r}"
+            raise ArgumentError(key, problem, did_you_mean(key, ["image_size"])).within(SOURCES.kind)
+        check_type(f"{SOURCES.kind}.image_size", value, int | None)
     return options.get("image_size")
 
 

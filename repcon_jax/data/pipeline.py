@@ -1,24 +1,18 @@
 """Augmentation pipelines as text, so that a whole pipeline is one scalar of the config."""
 
-import ast
-import inspect
-from typing import Any
-
 import jax
 from jaxtyping import Array, Float
 
 from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation
-from repcon_jax.errors import ConfigError
 from repcon_jax.random import Key
 
-_SYNTAX = "write names with options and bars between them, such as 'flip|padded_crop(padding=4)'"
 
-
-def parse_pipeline(text: str) -> Augmentation:
+def parse_pipeline(text: str, field: str = "pipeline") -> Augmentation:
     """The augmentation that ``text`` describes: registered names, options in brackets, from left to right.
 
     Args:
         text: such as ``"flip|padded_crop(padding=4)"``; ``""`` is the identity.
+        field: config field that it stands in, for messages.
     Returns:
         ``augment(key, images [b, h, w, c] in [0, 1]) -> images``; every stage has its own key.
     Raises:
@@ -28,7 +22,7 @@ def parse_pipeline(text: str) -> Augmentation:
     >>> augment(jax.random.key(0), jax.numpy.zeros((1, 4, 4, 3))).shape
     (1, 2, 2, 3)
     """
-    stages = [AUGMENTATIONS.build(name, **options) for name, options in _stages(text)]
+    stages = [AUGMENTATIONS.parse(stage, field) for stage in text.split("|")] if text.strip() else []
 
     def augment(key: Key, images: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
         for position, stage in enumerate(stages):
@@ -36,48 +30,3 @@ def parse_pipeline(text: str) -> Augmentation:
         return images
 
     return augment
-
-
-def _stages(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """Name and options of every stage; the text is parsed as Python's expression a | b | c and never evaluated."""
-    if not text.strip():
-        return []
-    try:
-        node: ast.expr = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
-        raise ConfigError(f"the augmentation pipeline {text!r} can't be read; {_SYNTAX}.") from None
-    nodes = []
-    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        nodes.append(node.right)
-        node = node.left
-    return [_stage(text, stage) for stage in [node, *reversed(nodes)]]
-
-
-def _stage(text: str, node: ast.expr) -> tuple[str, dict[str, Any]]:
-    if isinstance(node, ast.Name):
-        return _checked(node.id, {})
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-        raise ConfigError(f"the augmentation pipeline {text!r} holds {ast.unparse(node)!r}; {_SYNTAX}.")
-    if node.args:
-        raise ConfigError(
-            f"{node.func.id} in the augmentation pipeline {text!r} has an option without a name; {_SYNTAX}."
-        )
-    options = {}
-    for keyword in node.keywords:
-        try:
-            options[str(keyword.arg)] = ast.literal_eval(keyword.value)
-        except ValueError:
-            raise ConfigError(
-                f"{keyword.arg} in the augmentation pipeline {text!r} is {ast.unparse(keyword.value)!r} but must be "
-                f"a number, True or False; {_SYNTAX}."
-            ) from None
-    return _checked(node.func.id, options)
-
-
-def _checked(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    for option, default in AUGMENTATIONS.options(name).items():
-        if default is inspect.Parameter.empty and option not in options:
-            raise ConfigError(f"{name} needs the option {option!r}; write it as '{name}({option}=...)'.")
-        if isinstance(default, float) and type(options.get(option)) is int:
-            options[option] = float(options[option])
-    return name, options

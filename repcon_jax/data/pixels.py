@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8
 
 from repcon_jax.data.dataset import Dataset
 from repcon_jax.data.resampling import resampling_weights
-from repcon_jax.errors import DataError
+from repcon_jax.errors import ArgumentError, DataError
 
 ResizeMode = Literal["pad", "bilinear", "nearest"]
 _BLOCK = 1024
@@ -25,7 +25,7 @@ def to_rgb(dataset: Dataset) -> Dataset:
     if channels == 3:
         return dataset
     if channels != 1:
-        raise DataError(f"data set {dataset} has {channels} channels but rgb needs 1 or 3; set rgb to False.")
+        raise DataError(f"data set {dataset} has {channels} channels but rgb needs 1 or 3; leave them as they are.")
     return dataclasses.replace(dataset, images=np.repeat(dataset.images, 3, axis=-1))
 
 
@@ -40,11 +40,12 @@ def resize(dataset: Dataset, size: int, mode: ResizeMode = "bilinear") -> Datase
     Returns:
         Images [n, size, size, c], rounded to uint8.
     Raises:
-        DataError: the size is not positive, or is smaller than the images with ``"pad"``.
+        ArgumentError: the size is not positive.
+        DataError: it is smaller than the images with ``"pad"``.
     """
     _, height, width, _ = dataset.images.shape
     if size < 1:
-        raise DataError(f"image_size is {size} but must be at least 1; choose a positive size.")
+        raise ArgumentError("size", f"is {size} but must be at least 1")
     if (height, width) == (size, size):
         return dataset
     if mode == "pad":
@@ -86,7 +87,7 @@ def _pad(dataset: Dataset, size: int) -> UInt8[np.ndarray, "n s s c"]:
     if size < max(height, width):
         raise DataError(
             f"image_size is {size} but the images of data set {dataset} are {height}x{width}; "
-            f"'pad' can't shrink, choose a larger size or resize_mode 'bilinear'."
+            f"'pad' can't shrink, choose a larger size or the mode 'bilinear'."
         )
     images = np.zeros((n, size, size, channels), np.uint8)
     top, left = (size - height) // 2, (size - width) // 2

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from repcon_jax.data.dataset import Dataset, require_labels
-from repcon_jax.errors import DataError
+from repcon_jax.errors import DataError, check_range
 from repcon_jax.random import stable_hash
 
 
@@ -86,13 +86,13 @@ def label_noise(dataset: Dataset, fraction: float, seed: int) -> Dataset:
         fraction: share of wrong labels, between 0 and 1.
         seed: which examples and which labels.
     Raises:
-        DataError: the fraction is out of range, or the data has no labels or only one class.
+        ArgumentError: the fraction is out of range.
+        DataError: the data has no labels or only one class.
     """
     labels = require_labels(dataset, "label noise")
-    if not 0 <= fraction <= 1:
-        raise DataError(f"label_noise is {fraction:g} but must lie in [0, 1]; choose such a fraction.")
+    check_range("fraction", fraction, 0, 1)
     if dataset.num_classes < 2:
-        raise DataError(f"label noise needs two classes but data set {dataset} has one; set label_noise to 0.")
+        raise DataError(f"label noise needs two classes but data set {dataset} has one; leave the labels as they are.")
     generator = _generator(seed, "label_noise")
     wrong = generator.permutation(len(labels))[: round(fraction * len(labels))]
     shift = generator.integers(1, dataset.num_classes, len(wrong), dtype=np.int32)

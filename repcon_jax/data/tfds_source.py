@@ -58,12 +58,12 @@ def find_prepared(name: str, directory: pathlib.Path) -> Prepared | None:
         DataError: there are several configs, or the ``dataset_info.json`` is corrupt.
     """
     folder = directory / name
-    found = list(folder.glob("*/dataset_info.json")) or list(folder.glob("*/*/dataset_info.json"))
-    parents = sorted({path.parent.parent for path in found})
+    infos = list(folder.glob("*/dataset_info.json")) or list(folder.glob("*/*/dataset_info.json"))
+    parents = sorted({path.parent.parent for path in infos})
     if len(parents) > 1:
         configs = ", ".join(f"{name}/{parent.name}" for parent in parents)
         raise DataError(f"data set {name!r} is prepared in several configs; choose one of: {configs}.")
-    path = max(found, key=lambda p: version_order(p.parent.name), default=None)
+    path = max(infos, key=lambda p: version_order(p.parent.name), default=None)
     if path is None:
         return None
     try:

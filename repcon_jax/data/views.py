@@ -24,13 +24,15 @@ def build_views(global_augment: str = "", num_global: int = 1, local_augment: st
         ``views(key, images [b, h, w, c] in [0, 1]) -> (global views [g, b, ...], local views [l, b, ...])``. The
         defaults give the images themselves as the only view and an empty array of local views.
     Raises:
-        ConfigError: a pipeline is wrong or a number out of range.
+        ConfigError: a pipeline is wrong.
+        ArgumentError: a number is out of range.
 
     Source: M. Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, 2020.
     """
     check_range("num_global", num_global, 1)
     check_range("num_local", num_local, 0)
-    augment_global, augment_local = parse_pipeline(global_augment), parse_pipeline(local_augment)
+    augment_global = parse_pipeline(global_augment, "data.global_augment")
+    augment_local = parse_pipeline(local_augment, "data.local_augment")
 
     def views(key: Key, images: Float[Array, "b h w c"]) -> tuple[Array, Array]:
         return (

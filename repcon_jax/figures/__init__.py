@@ -1,9 +1,9 @@
-"""From result files to plots and reports, nothing else."""
+"""From records to pictures and tables; imports records only."""
 
 import pathlib
 from typing import Any
 
-from repcon_jax.figures.report import results_table, write_report
+from repcon_jax.figures.report import probes_in_words, results_table, write_report
 
 
 def write_figures(workdir: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:
@@ -14,4 +14,4 @@ def write_figures(workdir: pathlib.Path, results: dict[str, Any]) -> list[pathli
     return curves.write_figures(workdir, results)
 
 
-__all__ = ["results_table", "write_figures", "write_report"]
+__all__ = ["probes_in_words", "results_table", "write_figures", "write_report"]

@@ -1,6 +1,8 @@
-"""Curves of a run against the epoch: probing accuracy, the objective's metrics, distances; bands over seeds."""
+"""Curves of a run against the epoch: probes, the objective's metrics, distances; bands over seeds."""
 
+import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
@@ -8,9 +10,11 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from repcon_jax.figures.numbers import axis_label, factor, probe_scores, score_of
 from repcon_jax.figures.populations import point_figure, population_figure
-from repcon_jax.figures.style import COLOURS, PROBE_TITLES, Rows, band
+from repcon_jax.figures.style import COLOURS, Rows, band
 from repcon_jax.records.metrics_log import read_metrics
+from repcon_jax.records.scores import Score, read_scores
 
 
 def write_figures(workdir: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:
@@ -35,48 +39,76 @@ def write_figures(workdir: pathlib.Path, results: dict[str, Any]) -> list[pathli
 
 def _figures(rows: Rows, results: dict[str, Any]) -> dict[str, plt.Figure | None]:
     points = [point.get("values", {}) for point in results.get("points", [results])]
+    probes = probe_scores(results)
     if "points" in results:
         first = {
-            "population": population_figure(results["points"]),
-            "probing": point_figure(rows, "probe", points, _changing(rows)),
+            "population": population_figure(results["points"], probes),
+            "probing": point_figure(rows, "probe", points, _changing(rows, probes)),
         }
     else:
-        first = {"probing": probing_figure([r for r in rows if r["kind"] == "probe"], results["probe"])}
+        own = [row for row in rows if row["kind"] == "probe"]
+        first = {"probing": probing_figure(own, results["probe"], probes)}
     return {
         **first,
-        "objective": point_figure(rows, "train", points, ("kl", "loss", "accuracy"), {"kl": "log"}),
-        "distance": point_figure(rows, "train", points, _distances(rows)),
+        "objective": point_figure(rows, "train", points, _objective(results)),
+        "distance": point_figure(
+            rows, "train", points, {name: score_of(name, results) for name in _distances(results)}
+        ),
     }
 
 
-def _changing(rows: Rows) -> list[str]:
-    """Names of the periodic probes of encoders that train."""
-    names = {name for row in rows if row["kind"] == "probe" for name in row if "/" in name}
-    return sorted(name for name in names if not name.startswith(("input/", "teacher/")))
+def _changing(rows: Rows, probes: Mapping[str, Score]) -> dict[str, Score]:
+    """The periodic probes, such as ``student/knn``, of encoders that train: those whose values change."""
+    curves: dict[str, dict[str, set[float]]] = {}
+    for row in rows:
+        if row["kind"] == "probe":
+            values = {name: value for name, value in row.items() if "/" in name}
+            member = str({key: row[key] for key in row if key not in values and key not in ("step", "epoch")})
+            for name, value in values.items():
+                curves.setdefault(name, {}).setdefault(member, set()).add(value)
+    changing = [name for name, members in curves.items() if any(len(values) > 1 for values in members.values())]
+    names = sorted(changing or curves)
+    scores = {name: probes.get(name.partition("/")[2], Score(name)) for name in names}
+    return {name: dataclasses.replace(score, label=f"{name}, {score.label}") for name, score in scores.items()}
 
 
-def probing_figure(rows: Rows, final: dict[str, dict[str, dict[str, Any]]]) -> plt.Figure | None:
-    """Accuracy of every encoder against the epoch, one panel a probe; None without periodic probes."""
+def _objective(results: dict[str, Any]) -> dict[str, Score]:
+    """What the objective logged and declared; all that it logged where it declared nothing."""
+    logged = list(dict.fromkeys(n for point in results.get("points", [results]) for n in point["train"]))
+    declared = read_scores(results)
+    return {name: score_of(name, results) for name in [n for n in logged if n in declared] or logged}
+
+
+def _distances(results: dict[str, Any]) -> list[str]:
+    return sorted({name for point in results.get("points", [results]) for name in point["distance"]})
+
+
+def probing_figure(
+    rows: Rows, final: dict[str, dict[str, dict[str, Any]]], probes: Mapping[str, Score]
+) -> plt.Figure | None:
+    """Every encoder against the epoch, one panel a probe; None without periodic probes.
+
+    Args:
+        rows: of the periodic probes.
+        final: of every encoder and probe, on the test set.
+        probes: what each probe's value means.
+    """
     if not rows:
         return None
-    probes = list(next(iter(final.values())))
     figure, axes = plt.subplots(1, len(probes), figsize=(4.2 * len(probes), 3.6), squeeze=False, layout="constrained")
-    for axis, probe in zip(axes[0], probes, strict=True):
+    for axis, (probe, score) in zip(axes[0], probes.items(), strict=True):
         for encoder in final:
-            epochs, mean, std = band(rows, f"{encoder}/{probe}")
+            epochs, mean, std = band(rows, f"{encoder}/{probe}", factor(score))
             colour = COLOURS.get(encoder)
-            axis.plot(epochs, 100 * mean, color=colour, label=encoder)
-            axis.fill_between(epochs, 100 * (mean - std), 100 * (mean + std), color=colour, alpha=0.2, linewidth=0)
-            score = final[encoder][probe]
-            spread = 100 * (score["std"] or 0.0)
-            axis.errorbar([epochs[-1]], [100 * score["mean"]], yerr=[spread], fmt="o", color=colour, capsize=3)
-        axis.set(title=PROBE_TITLES.get(probe, probe), xlabel="epoch", ylabel="accuracy (%)")
+            (line,) = axis.plot(epochs, mean, color=colour, label=encoder)
+            axis.fill_between(epochs, mean - std, mean + std, color=line.get_color(), alpha=0.2, linewidth=0)
+            end = final[encoder][probe]
+            spread = factor(score) * (end["std"] or 0.0)
+            mean_at_end = factor(score) * end["mean"]
+            axis.errorbar([epochs[-1]], [mean_at_end], yerr=[spread], fmt="o", color=line.get_color(), capsize=3)
+        axis.set(title=probe, xlabel="epoch", ylabel=axis_label(score), yscale=score.scale)
         axis.grid(alpha=0.3)
     handles, labels = axes[0][0].get_legend_handles_labels()
     legend = {"title": "line: periodic\ndot: final, test", "fontsize": 8, "title_fontsize": 8}
     figure.legend(handles, labels, loc="outside right upper", **legend)
     return figure
-
-
-def _distances(rows: Rows) -> list[str]:
-    return sorted({name for row in rows if row["kind"] == "train" for name in row if "_distance_" in name})

@@ -5,27 +5,35 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from repcon_jax.figures.numbers import axis_label, in_words, mean_and_std, probe_scores
 from repcon_jax.figures.style import describe_point
+from repcon_jax.figures.tables import markdown
 from repcon_jax.records.files import read_json, write_atomically
 
 _FIRST = {"population": 0, "probing": 1, "objective": 2}
 
 
 def results_table(results: dict[str, Any]) -> str:
-    """The final probe accuracies in percent, mean and standard deviation over seeds, as a Markdown table."""
-    points = results.get("points", [results])
-    found = [point for point in points if point["probe"]]
-    if not found:
+    """The final values of the probes, mean and standard deviation over seeds, as a Markdown table."""
+    scores = probe_scores(results)
+    if not scores:
         return "No probes were asked for."
-    axes = list(found[0].get("values", {}))
-    probes = list(next(iter(found[0]["probe"].values())))
-    lines = [[*axes, "representation", *probes], ["---"] * (len(axes) + 1) + ["---:"] * len(probes)]
-    for point in found:
-        given = [str(value) for value in point.get("values", {}).values()]
-        for encoder, scores in point["probe"].items():
-            lines.append([*given, encoder, *(_percent(scores[probe]) for probe in probes)])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines)
+    probed = [point for point in results.get("points", [results]) if point["probe"]]
+    axes = list(probed[0].get("values", {}))
+    alike = len(set(map(axis_label, scores.values()))) == 1
+    columns = [name if alike else f"{name}: {axis_label(score)}" for name, score in scores.items()]
+    rows = [[*axes, "representation", *columns]]
+    for point in probed:
+        values = [str(value) for value in point.get("values", {}).values()]
+        for encoder, spreads in point["probe"].items():
+            rows.append([*values, encoder, *(mean_and_std(spreads[name], score) for name, score in scores.items())])
+    return markdown(rows, words=len(axes) + 1)
+
+
+def probes_in_words(results: dict[str, Any]) -> str:
+    """What the table of a run shows, such as ``Test accuracy in percent``; empty without probes."""
+    words = in_words(probe_scores(results).values())
+    return f"Test {words}" if words else ""
 
 
 def write_report(workdir: pathlib.Path, config: Mapping[str, Any], results: dict[str, Any]) -> pathlib.Path:
@@ -47,9 +55,7 @@ def write_report(workdir: pathlib.Path, config: Mapping[str, Any], results: dict
         f"{config['encoder']['name']} on {config['data']['name']}, {results['steps']} steps of "
         f"{config['batch_size']} images, seeds {seeds}.",
         "## Probes",
-        f"Test accuracy in percent ({spread}). `linear` is the paper's probe, 10 epochs of AdamW on features as they "
-        "are, which rewards well-scaled features; `linear_tuned` is standardised and converged, which does not; "
-        "`knn` is the vote of the nearest neighbours. What stands in brackets differs from a probe's defaults.",
+        _about_probes(results, spread),
         results_table(results),
         _warnings(results),
         _pictures(workdir),
@@ -66,9 +72,14 @@ def write_report(workdir: pathlib.Path, config: Mapping[str, Any], results: dict
     return path
 
 
-def _percent(score: dict[str, Any]) -> str:
-    spread = "" if score["std"] is None else f" ± {100 * score['std']:.2f}"
-    return f"{100 * score['mean']:.2f}{spread}"
+def _about_probes(results: dict[str, Any], spread: str) -> str:
+    words = probes_in_words(results)
+    if not words:
+        return ""
+    about = [f"- `{name}`: {score.about}." for name, score in probe_scores(results).items() if score.about]
+    return "\n".join(
+        [f"{words} ({spread}). What stands in brackets differs from a probe's defaults.", "", *about]
+    ).strip()
 
 
 def _warnings(results: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Where are we in the loss landscape: paths, planes, barriers and curvature, as functions of trees."""
 
+from repcon_jax import moved
 from repcon_jax.landscape.barriers import all_pairs, barrier, barrier_over_mean, instability
 from repcon_jax.landscape.curvature import hessian_trace, leading_eigenpairs
 from repcon_jax.landscape.directions import filter_normalise, layer_normalise, principal_directions, random_direction
@@ -56,3 +57,5 @@ __all__ = [
     "spherical_path",
     "valley_asymmetry",
 ]
+
+__getattr__ = moved.getattr_of(__name__)

@@ -178,7 +178,8 @@ class Evaluation:
     def _probes(self, data: LandscapeData, embeddings: dict[str, Any]) -> Values:
         def probe(metric: ProbeMetric, train: Array, test: Array) -> Array:
             labels = [data.splits[name].labels for name in ("train", "test")]
-            return metric.probe(train, labels[0], test, labels[1], self.num_classes, stream(data.key, "probe"))[0]
+            fit_and_score = metric.probe.fit_and_score
+            return fit_and_score(train, labels[0], test, labels[1], self.num_classes, stream(data.key, "probe"))[0]
 
         return {
             name: self._over_points(partial(probe, metric), embeddings["train"], embeddings["test"])

@@ -39,7 +39,7 @@ class ParameterMetric:
 
 @dataclass(frozen=True)
 class ProbeMetric:
-    """The accuracy of a probe that is fitted on the embeddings of the training images and scored on the test images."""
+    """The value of a probe that is fitted on the embeddings of the training images and scored on the test images."""
 
     probe: Probe
     needs: frozenset[Need] = frozenset({"labels"})

@@ -192,14 +192,14 @@ def _receive_bytes(connection: socket.socket, count: int) -> bytes:
 
 
 def _compare(facts: dict[int, dict[str, str]]) -> None:
-    for host, found in sorted(facts.items()):
-        if MISTAKE in found:
-            raise ConfigError(f"host {host}: {found[MISTAKE]}")
-    for host, found in sorted(facts.items()):
+    for host, own in sorted(facts.items()):
+        if MISTAKE in own:
+            raise ConfigError(f"host {host}: {own[MISTAKE]}")
+    for host, own in sorted(facts.items()):
         for name in sorted(facts[0]):
-            if found.get(name) != facts[0][name]:
+            if own.get(name) != facts[0][name]:
                 raise ConfigError(
-                    f"{name} is {found.get(name)!r} on host {host} and {facts[0][name]!r} on host 0 but must be the "
+                    f"{name} is {own.get(name)!r} on host {host} and {facts[0][name]!r} on host 0 but must be the "
                     "same on every host; give all of them the same command and the same code."
                 )
 
@@ -219,9 +219,12 @@ def facts_of(config: dict[str, Any]) -> dict[str, str]:
     return facts
 
 
-def code_version() -> str:
-    """A digest of this package's source, whether or not it comes from a git checkout."""
-    folder = pathlib.Path(__file__).parent
+def code_version(folder: pathlib.Path = pathlib.Path(__file__).parents[1]) -> str:
+    """A digest of this package's source, whether or not it comes from a git checkout.
+
+    Args:
+        folder: of the package.
+    """
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
         digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
@@ -293,8 +296,8 @@ def agree(pace: int, stop: bool) -> tuple[int, bool]:
 
     if jax.process_count() == 1:
         return pace, stop
-    found = np.asarray(multihost_utils.process_allgather(np.array([pace, stop], np.int32)))
-    return int(found[0, 0]), bool(found[:, 1].any())
+    hosts = np.asarray(multihost_utils.process_allgather(np.array([pace, stop], np.int32)))
+    return int(hosts[0, 0]), bool(hosts[:, 1].any())
 
 
 @contextlib.contextmanager

@@ -25,8 +25,8 @@ def first_matches(patterns: Sequence[str], names: Iterable[str], field: str, exa
     """
     names = list(names)
     compiled = [_compile(pattern, field) for pattern in patterns]
-    found = {name: next((i for i, p in enumerate(compiled) if p.search(name)), None) for name in names}
-    matches = {name: index for name, index in found.items() if index is not None}
+    firsts = {name: next((i for i, p in enumerate(compiled) if p.search(name)), None) for name in names}
+    matches = {name: index for name, index in firsts.items() if index is not None}
     for name in names:
         if name not in matches:
             raise ConfigError(

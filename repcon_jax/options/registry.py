@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from repcon_jax.errors import ArgumentError, ConfigError, did_you_mean
-from repcon_jax.options.schema import check_type, parse_call
+from repcon_jax.options.schema import parse_call, type_problem
 
 
 class Registry:
@@ -20,12 +20,15 @@ class Registry:
     Args:
         kind: config field that selects from this registry, such as ``encoder``; used in messages.
         package: dotted name of the package (or single module) whose modules register builders.
+        entry: name of the module that registers what a folder of the package holds. Where it is given, modules and
+            folders bear the names of what they register, and a look-up imports only the one that is asked for.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, entry: str | None = None) -> None:
         """An empty registry; nothing is imported yet."""
         self.kind = kind
         self._package = package
+        self._entry = entry
         self._builders: dict[str, Callable[..., Any]] = {}
         self._discovered = False
 
@@ -44,6 +47,8 @@ class Registry:
 
     def names(self) -> list[str]:
         """All registered names, sorted."""
+        if self._entry is not None:
+            return sorted({*self._builders, *self._places()})
         if not self._discovered:
             self._discovered = True
             package = importlib.import_module(self._package)
@@ -61,7 +66,15 @@ class Registry:
             raise ConfigError(
                 f"{self.kind}.name is {name!r}, which does not exist; {did_you_mean(name, self.names())}."
             )
+        if name not in self._builders:
+            importlib.import_module(self._places()[name])
         return self._builders[name]
+
+    def _places(self) -> dict[str, str]:
+        """The modules that register, by the name that each registers."""
+        package = importlib.import_module(self._package)
+        modules = list(pkgutil.iter_modules(package.__path__))
+        return {m.name: f"{self._package}.{m.name}" + (f".{self._entry}" if m.ispkg else "") for m in modules}
 
     def options(self, name: str) -> dict[str, Any]:
         """Every config option of builder ``name`` with its default value."""
@@ -79,11 +92,10 @@ class Registry:
             *args: what the room itself passes (positional), not part of the config.
             **options: the config's options.
         Raises:
-            ConfigError: an option is unknown, or has a wrong type or value.
+            ConfigError: an option is unknown or missing, or has a wrong type or value.
         """
-        self.check(name, options)
         try:
-            return self.get(name)(*args, **options)
+            return self._call(name, args, options)
         except ArgumentError as error:
             raise error.within(self.kind) from error
 
@@ -99,17 +111,39 @@ class Registry:
         """
         name, options = parse_call(text, field)
         try:
-            return self.build(name, *args, **options)
+            return self._call(name, args, options)
+        except ArgumentError as error:
+            fix = error.fix or f"correct --config.{field}"
+            problem = f"{self.kind}.{error.argument} {error.problem}"
+            raise ConfigError(f"{field} has {text!r}: {problem}; {fix}.") from error
         except ConfigError as error:
             raise ConfigError(f"{field} has {text!r}: {error}") from error
 
     def check(self, name: str, options: dict[str, Any]) -> None:
         """Raises ConfigError where ``options`` do not fit the signature of builder ``name``."""
+        try:
+            self._check(name, options)
+        except ArgumentError as error:
+            raise error.within(self.kind) from error
+
+    def _call(self, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        self._check(name, options)
+        keywords, options = self._keywords(name), dict(options)
+        for key, parameter in keywords.items():
+            if parameter.default is inspect.Parameter.empty and key not in options:
+                raise ArgumentError(key, f"is missing, which {name!r} needs")
+            # Where a float is meant an int may be given, but code may ask for its type.
+            if parameter.annotation is float and type(options.get(key)) is int:
+                options[key] = float(options[key])
+        return self.get(name)(*args, **options)
+
+    def _check(self, name: str, options: dict[str, Any]) -> None:
         keywords = self._keywords(name)
         for key, value in options.items():
             if key not in keywords:
-                raise ConfigError(f"{self.kind}.{key} is not an option of {name!r}; {did_you_mean(key, keywords)}.")
-            check_type(f"{self.kind}.{key}", value, keywords[key].annotation)
+                raise ArgumentError(key, f"is not an option of {name!r}", did_you_mean(key, keywords))
+            if (problem := type_problem(value, keywords[key].annotation)) is not None:
+                raise ArgumentError(key, problem)
 
     def _keywords(self, name: str) -> dict[str, inspect.Parameter]:
         signature = inspect.signature(self.get(name), eval_str=True)

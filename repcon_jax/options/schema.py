@@ -30,11 +30,19 @@ def check_type(field: str, value: Any, annotation: Any) -> None:
 
     >>> check_type("batch_size", 3, int | None)
     """
-    if not _fits(value, annotation):
-        raise ConfigError(
-            f"{field} is {value!r} ({type(value).__name__}) but must be {describe_type(annotation)}; "
-            f"correct --config.{field}."
-        )
+    if (problem := type_problem(value, annotation)) is not None:
+        raise ConfigError(f"{field} {problem}; correct --config.{field}.")
+
+
+def type_problem(value: Any, annotation: Any) -> str | None:
+    """What is wrong where ``value`` is not of the annotated type, to be read after its name; else None.
+
+    >>> type_problem("3", int)
+    "is '3' (str) but must be int"
+    """
+    if _fits(value, annotation):
+        return None
+    return f"is {value!r} ({type(value).__name__}) but must be {describe_type(annotation)}"
 
 
 def describe_type(annotation: Any) -> str:

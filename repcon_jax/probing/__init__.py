@@ -2,7 +2,15 @@
 
 from repcon_jax.probing.config import ProbeConfig
 from repcon_jax.probing.features import extract_features, pixel_features
-from repcon_jax.probing.probe import PROBES, Probe
+from repcon_jax.probing.probe import PROBES, Probe, accuracy_of_most_frequent_class
 from repcon_jax.probing.suite import run_probes
 
-__all__ = ["PROBES", "Probe", "ProbeConfig", "extract_features", "pixel_features", "run_probes"]
+__all__ = [
+    "PROBES",
+    "Probe",
+    "ProbeConfig",
+    "accuracy_of_most_frequent_class",
+    "extract_features",
+    "pixel_features",
+    "run_probes",
+]

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.options.schema import parse_call
-from repcon_jax.probing.probe import PROBES
+from repcon_jax.errors import ArgumentError, check_range
+from repcon_jax.probing.probe import PROBES, Probe
+from repcon_jax.records.scores import Score
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,24 @@ class ProbeConfig:
     data: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises ConfigError where a probe or an option does not exist or a number is out of range."""
+        """Raises UserError where a probe or an option does not exist or a number is out of range."""
         if len(set(self.probes)) < len(self.probes):
-            raise ConfigError(f"probe.probes is {self.probes} but may name a probe only once; drop the repetition.")
-        for text in self.probes:
-            name, options = parse_call(text, "probe.probes")
-            try:
-                PROBES.build(name, **options)
-            except ConfigError as error:
-                raise ConfigError(f"probe.probes holds {text!r}: {error}") from error
+            raise ArgumentError("probes", f"is {self.probes} but may name a probe only once", "drop the repetition")
+        self.built()
         if self.train_size is not None:
             check_range("train_size", self.train_size, 2)
+
+    def built(self) -> dict[str, Probe]:
+        """The probes by the texts that name them.
+
+        Raises:
+            ConfigError: a probe or an option does not exist.
+        """
+        return {text: PROBES.parse(text, "probe.probes") for text in self.probes}
+
+    def scores(self) -> dict[str, Score]:
+        """What the value of each probe means."""
+        return {text: probe.score for text, probe in self.built().items()}
 
     def examples_needed(self) -> int:
         """The smallest training set that every probe can work with.
@@ -49,5 +56,4 @@ class ProbeConfig:
         >>> ProbeConfig(probes=("linear", "knn(neighbours=5)")).examples_needed()
         5
         """
-        calls = [parse_call(text, "probe.probes") for text in self.probes]
-        return max((({**PROBES.options(name), **options}).get("neighbours", 2) for name, options in calls), default=0)
+        return max((probe.examples_needed for probe in self.built().values()), default=0)

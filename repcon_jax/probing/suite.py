@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from repcon_jax.errors import DataError
-from repcon_jax.options.schema import parse_call
 from repcon_jax.probing.probe import PROBES
 from repcon_jax.probing.stratification import stratified_ranks
 from repcon_jax.random import stream
@@ -31,7 +30,7 @@ def run_probes(
     """Fits each probe on the training features and scores it on the test features.
 
     Features with NaN or infinite entries, or so large that their squares overflow, are a result and not an error:
-    the accuracy is that of always answering the most frequent training class, and ``finite`` is False.
+    the value is that of an answer that ignores them, and ``finite`` is False.
 
     Args:
         probes: names or calls, such as ``("linear", "knn(neighbours=5)")``; they name the results.
@@ -41,7 +40,8 @@ def run_probes(
         key: decides batches, initialisations and held-out parts; one stream for each probe.
         train_size: cap on the training set, classes in proportion.
     Returns:
-        For each text ``{"accuracy": in [0, 1], "finite": bool, ...}`` with the probe's own details, as plain numbers.
+        For each text ``{"value": float, "finite": bool, ...}`` with the probe's own details, as plain numbers; what the
+        value means is the probe's ``score``.
     Raises:
         ConfigError: a probe or an option of it does not exist.
         DataError: features and labels do not fit each other, are empty, or a label is out of range.
@@ -61,13 +61,16 @@ def run_probes(
     is_finite = bool(_is_finite(train[0]) & _is_finite(test[0]))
     results = {}
     for text in probes:
-        name, options = parse_call(text, "probe.probes")
-        probe = PROBES.build(name, **options)
+        probe = PROBES.parse(text, "probes")
+        own_key = stream(key, text.partition("(")[0].strip())
         if is_finite:
-            accuracy, details = probe(*train, *test, num_classes, stream(key, name))
+            value, details = probe.fit_and_score(*train, *test, num_classes, own_key)
+        elif probe.without_features is not None:
+            value, details = probe.without_features(train[1], test[1], num_classes), {}
         else:
-            accuracy, details = _accuracy_of_most_frequent_class(train[1], test[1], num_classes), {}
-        results[text] = {"accuracy": float(accuracy), "finite": is_finite} | details
+            zeros = jnp.zeros_like(train[0]), train[1], jnp.zeros_like(test[0]), test[1]
+            value, details = probe.fit_and_score(*zeros, num_classes, own_key)
+        results[text] = {"value": float(value), "finite": is_finite} | details
     return results
 
 
@@ -88,10 +91,3 @@ def check_examples(part: str, features: Features, labels: Labels, num_classes: i
 
 def _is_finite(features: Float[Array, "examples features"]) -> Array:
     return jnp.all(jnp.isfinite(jnp.sum(jnp.square(features), axis=0)))
-
-
-def _accuracy_of_most_frequent_class(
-    train_labels: Int[Array, "train"], test_labels: Int[Array, "test"], num_classes: int
-) -> Float[Array, ""]:
-    most_frequent = jnp.argmax(jnp.bincount(train_labels, length=num_classes))
-    return jnp.mean((test_labels == most_frequent).astype(jnp.float32))

@@ -1,30 +1,42 @@
 """From the final numbers of members to means and spreads over seeds."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from repcon_jax.records.scores import Score, plain_scores
 
 Point = dict[str, Any]
 
 
-def summarise_population(members: Sequence[tuple[Point, dict[str, Any]]]) -> dict[str, Any]:
+def summarise_population(
+    members: Sequence[tuple[Point, dict[str, Any]]], scores: Mapping[str, Score]
+) -> dict[str, Any]:
     """The contents of ``results.json``.
 
     Args:
         members: point and results of every member.
+        scores: what the numbers mean, by the name of the probe or metric.
     Returns:
         What ``summarise`` gives where only seeds differ; otherwise ``{"seeds", "steps", "points"}``, where each point
-        is what ``summarise`` gives for its members, with its ``"values"``.
+        is what ``summarise`` gives for its members, with its ``"values"``. In both the declarations stand under
+        ``"scores"``, for ``records.scores.read_scores``.
     """
     points: list[Point] = []
     for values, _ in members:
         if values not in points:
             points.append(values)
+    declared = {"scores": plain_scores(scores)}
     if points == [{}]:
-        return summarise([result for _, result in members])
+        return {**summarise([result for _, result in members]), **declared}
     summaries = [{"values": p, **summarise([r for values, r in members if values == p])} for p in points]
     steps = max(summary["steps"] for summary in summaries)
-    return {"seeds": list(dict.fromkeys(r["seed"] for _, r in members)), "steps": steps, "points": summaries}
+    return {
+        "seeds": list(dict.fromkeys(r["seed"] for _, r in members)),
+        "steps": steps,
+        "points": summaries,
+        **declared,
+    }
 
 
 def summarise(members: list[dict[str, Any]]) -> dict[str, Any]:
@@ -34,7 +46,7 @@ def summarise(members: list[dict[str, Any]]) -> dict[str, Any]:
         members: results of all members.
     Returns:
         ``{"seeds", "steps", "probe": {encoder: {probe: {"mean", "std", "values"}}}, "train", "test", "distance"}``
-        and, where the objective measures it, ``"kl"`` over the last epoch. Accuracies lie in [0, 1]. Members that
+        and, where the objective measures it, ``"kl"`` over the last epoch. Members that
         diverged are left out, and their seeds listed under ``"diverged"``.
     """
     diverged = [m["seed"] for m in members if "diverged" in m]
@@ -53,10 +65,12 @@ def summarise(members: list[dict[str, Any]]) -> dict[str, Any]:
     return {**about, **({"diverged": diverged} if diverged else {}), "probe": probe, **kl, **groups}
 
 
-def _probe_spread(scores: list[dict[str, Any]]) -> dict[str, Any]:
-    """The spread of the accuracy, and every detail that a probe gave (C, converged, finite, ...) for each member."""
-    details = {key: [score[key] for score in scores] for key in scores[0] if key != "accuracy"}
-    return {**spread([score["accuracy"] for score in scores]), **details}
+def _probe_spread(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The spread of the value, and every detail that a probe gave (C, converged, finite, ...) for each member."""
+    # Members that an older version finished have their value, then always an accuracy, under its name.
+    results = [{"value": r["accuracy"], **r} if "value" not in r else r for r in results]
+    details = {key: [r[key] for r in results] for key in results[0] if key not in ("value", "accuracy")}
+    return {**spread([r["value"] for r in results]), **details}
 
 
 def spread(values: list[float]) -> dict[str, Any]:

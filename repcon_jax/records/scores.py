@@ -15,12 +15,14 @@ class Score:
             ``"nats"``; empty for a bare number.
         higher_is_better: None where neither is.
         scale: of an axis that shows it.
+        about: how it is measured, for reports, to be read after its name and a colon; without a full stop.
     """
 
     label: str
     unit: str = ""
     higher_is_better: bool | None = None
     scale: Literal["linear", "log"] = "linear"
+    about: str = ""
 
 
 ACCURACY = Score("accuracy", "fraction", higher_is_better=True)

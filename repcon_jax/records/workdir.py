@@ -65,7 +65,7 @@ def _read_config(path: pathlib.Path, complete: Callable[[Mapping[str, Any]], dic
 def has_begun(path: pathlib.Path) -> bool:
     """Whether the run in a work directory has anything to lose: a checkpoint, a member's result, a measured point."""
     return any(
-        any(path.glob(found)) for found in ("checkpoints/*/[0-9]*", "members/*.json", "values/*", "runs/*", "rounds/*")
+        any(path.glob(trace)) for trace in ("checkpoints/*/[0-9]*", "members/*.json", "values/*", "runs/*", "rounds/*")
     )
 
 
@@ -96,7 +96,7 @@ def open_workdir(path: pathlib.Path, config: Mapping[str, Any], *, replace: bool
     Args:
         path: the directory.
         config: of the run, as plain values.
-        replace: whether the config of a run that began is replaced too, as ``check_config`` found that it may be.
+        replace: whether the config of a run that began is replaced too, as ``check_config`` allows.
     Raises:
         CheckpointError: it cannot be written.
     """

@@ -113,6 +113,8 @@ def load_config(file_and_argument: str) -> dict[str, Any]:
         config = runpy.run_path(file)["get_config"](argument or None)
     except UserError:
         raise
+    except ImportError as error:
+        raise ConfigError(f"--config {file} does not run: {error}.") from error
     except Exception as error:
         raise ConfigError(
             f"--config {file} does not run ({type(error).__name__}: {error}); it must define get_config(argument)."

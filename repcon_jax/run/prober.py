@@ -36,7 +36,7 @@ class Prober:
         self._pixels = None if splits is None else pixels_of(splits)
 
     def during(self, seed: int, state: TrainState) -> dict[str, float]:
-        """Accuracies such as ``student/linear`` on the part that the config names for periodic probes.
+        """Values such as ``student/linear`` on the part that the config names for periodic probes.
 
         Args:
             seed: of the member; the probes have a stream of their own.
@@ -49,7 +49,7 @@ class Prober:
             scores = self._scores(seed, state, "test", splits.train, splits.test)
         else:
             scores = self._scores(seed, state, "validation", splits.fit, splits.validation)
-        return {f"{name}/{probe}": s["accuracy"] for name, probes in scores.items() for probe, s in probes.items()}
+        return {f"{name}/{probe}": s["value"] for name, probes in scores.items() for probe, s in probes.items()}
 
     def final(self, seed: int, state: TrainState, should_stop: Callable[[], Any]) -> Scores:
         """Scores on the test set of probes fitted on the whole training set.

@@ -1,6 +1,7 @@
 """What one command can do: a config says which task it is for, and the task reads, runs and sums it up.
 
-A config without the field ``task`` is for training.
+A task is a module here, or a folder with a module ``task``, of the same name, which registers a function that returns
+its ``Task``. Only the one that a config names is imported. A config without the field ``task`` is for training.
 """
 
 import pathlib
@@ -9,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from repcon_jax.errors import ConfigError, did_you_mean
+from repcon_jax.options.registry import Registry
+
+TASKS = Registry("task", "repcon_jax.tasks", entry="task")
 
 
 @dataclass(frozen=True)
@@ -40,22 +44,7 @@ def task_of(values: Mapping[str, Any]) -> Task:
     Raises:
         ConfigError: its field ``task`` names none.
     """
-    # Imported here because each brings what it needs, and a start needs one.
-    name = values.get("task", "training")
-    if name == "training":
-        from repcon_jax.tasks.training import TRAINING
-
-        return TRAINING
-    if name == "landscape":
-        from repcon_jax.tasks.landscape.task import LANDSCAPE
-
-        return LANDSCAPE
-    if name == "lottery":
-        from repcon_jax.tasks.lottery.task import LOTTERY
-
-        return LOTTERY
-    if name == "study":
-        from repcon_jax.tasks.study.task import STUDY
-
-        return STUDY
-    raise ConfigError(f"task is {name!r}; {did_you_mean(str(name), ['training', 'landscape', 'lottery', 'study'])}.")
+    name = str(values.get("task", "training"))
+    if name not in TASKS.names():
+        raise ConfigError(f"task is {name!r}, which does not exist; {did_you_mean(name, TASKS.names())}.")
+    return TASKS.build(name)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from repcon_jax.data import epoch_indices, epoch_permutation, gather, steps_per_epoch, to_float
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.models.pixels import normalise
 
 KEY = jax.random.key(0)
@@ -41,7 +41,7 @@ def test_order_is_a_function_of_seed_and_epoch():
 
 @pytest.mark.parametrize("batch_size", [0, 11])
 def test_batch_size_out_of_range(batch_size):
-    with pytest.raises(ConfigError, match=r"batch_size is \d+ but must lie in \[1, 10\]"):
+    with pytest.raises(ArgumentError, match=r"batch_size is \d+ but must lie in \[1, 10\]"):
         epoch_indices(KEY, 10, batch_size, 0)
 
 

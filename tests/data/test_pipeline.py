@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from repcon_jax.data import build_views, parse_pipeline
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError, ConfigError
 
 KEY = jax.random.key(0)
 IMAGES = jax.random.uniform(jax.random.key(1), (4, 8, 8, 3))
@@ -37,23 +37,26 @@ def test_options_may_be_integers_where_numbers_are_meant():
     ("text", "message"),
     [
         ("flp", "did you mean 'flip'"),
-        ("flip|", "can't be read"),
-        ("flip(", "can't be read"),
-        ("flip,grey", "write names"),
-        ("flip+grey", r"holds 'flip \+ grey'"),
-        ("__import__('os').system('x')", "write names"),
-        ("flip(0.5)", "an option without a name"),
+        ("flip|", "data.x is '' but must be a name or a call"),
+        ("flip(", "must be a name or a call"),
+        ("flip,grey", "must be a name or a call"),
+        ("flip+grey", r"data.x is 'flip\+grey' but must be a name or a call"),
+        ("__import__('os').system('x')", "must be a name or a call"),
+        ("flip(0.5)", "a call with keywords"),
         ("flip(probabilty=0.5)", "did you mean 'probability'"),
-        ("flip(probability='x')", "must be float"),
-        ("flip(probability=f(1))", "must be a number"),
-        ("flip(probability=2.0)", "must lie in"),
-        ("flip(**{'probability': 1})", "write names|not an option"),
-        ("resize", "needs the option 'size'"),
+        ("flip(probability='x')", "must be float; correct --config.data.x"),
+        ("flip(probability=f(1))", "must be a name or a call"),
+        (
+            "grey|flip(probability=2.0)",
+            r"data.x has 'flip\(.*\)': .* must lie in .*; correct --config.data.x",
+        ),
+        ("flip(**{'probability': 1})", "must be a name or a call"),
+        ("resize", "size is missing, which 'resize' needs"),
     ],
 )
 def test_errors(text, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        parse_pipeline(text)
+        parse_pipeline(text, "data.x")
     assert "\n" not in str(caught.value)
 
 
@@ -79,5 +82,5 @@ def test_global_and_local_views_are_independent():
 
 @pytest.mark.parametrize(("num_global", "num_local"), [(0, 1), (1, -1)])
 def test_numbers_out_of_range(num_global, num_local):
-    with pytest.raises(ConfigError, match=r"data\.num_(global|local)"):
+    with pytest.raises(ArgumentError, match=r"^num_(global|local) is"):
         build_views("", num_global, "", num_local)

@@ -85,7 +85,7 @@ def test_missing_data_is_not_mistaken_for_a_missing_split(tmp_path):
 )
 def test_values_are_checked_at_construction(field, value):
     with pytest.raises(ConfigError, match=f"data.{field}"):
-        DataConfig("digits", **{field: value})
+        to_dataclass(DataConfig, {"name": "digits", field: value}, "data")
 
 
 def test_pipelines_and_options_are_checked_at_construction():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repcon_jax.data import Dataset, holdout, label_noise, select_classes, stratified_subset, unlabelled
-from repcon_jax.errors import DataError
+from repcon_jax.errors import ArgumentError, DataError
 
 
 @st.composite
@@ -118,7 +118,7 @@ def test_label_noise_is_uniform_over_the_other_classes():
 
 
 def test_label_noise_errors(tiny):
-    with pytest.raises(DataError, match=r"must lie in \[0, 1\]"):
+    with pytest.raises(ArgumentError, match=r"fraction is .* must lie in \[0, 1\]"):
         label_noise(tiny, 1.5, 0)
     with pytest.raises(DataError, match="has no labels"):
         label_noise(unlabelled(tiny), 0.5, 0)

@@ -97,7 +97,7 @@ def test_the_ends_of_a_path_equal_direct_evaluation(measured):
         pairs = [(outputs[p].embedding, data.splits[p].labels) for p in ("train", "test")]
         scores = {}
         for text in probes:
-            probe = build_metric(text).probe
+            probe = build_metric(text).probe.fit_and_score
             scores[text] = probe(*pairs[0], *pairs[1], 3, stream(data.key, "probe"))[0]
             assert values[text][end] == pytest.approx(float(scores[text]), abs=1e-6)
     assert values["train/kl_divergence"][0] == 0
@@ -200,4 +200,4 @@ def test_probes_in_a_landscape_score_what_the_suite_scores():
     suite = run_probes(("knn(neighbours=3)",), features, labels, features[:7], labels[:7], 3, key)
     features, labels = jnp.asarray(features), jnp.asarray(labels)
     found = build_metric("knn(neighbours=3)").probe(features, labels, features[:7], labels[:7], 3, key)[0]
-    assert suite["knn(neighbours=3)"]["accuracy"] == float(found)
+    assert suite["knn(neighbours=3)"]["value"] == float(found)

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from test_population import MLP
 
+import repcon_jax
 from repcon_jax.__main__ import main
 from repcon_jax.errors import ConfigError
-from repcon_jax.machine.distributed import Hosts, call_roll
+from repcon_jax.machine.distributed import Hosts, call_roll, code_version
 from repcon_jax.training.checkpoints import Checkpoints
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -173,3 +174,15 @@ def test_every_host_is_told_which_one_has_other_code():
     sentences = roll([{"code": "a"}, {"code": "a"}, {"code": "b"}])
     assert len(set(sentences)) == 1
     assert "code is 'b' on host 2 and 'a' on host 0 but must be the same on every host" in sentences[0]
+
+
+def test_the_code_of_every_room_counts(tmp_path):
+    (tmp_path / "room").mkdir()
+    files = [tmp_path / "a.py", tmp_path / "room" / "b.py"]
+    versions = set()
+    for file in files:
+        file.write_text("x = 1")
+        versions.add(code_version(tmp_path))
+    (tmp_path / "room" / "b.py").write_text("x = 2")
+    assert len(versions | {code_version(tmp_path)}) == 3
+    assert code_version() == code_version(pathlib.Path(repcon_jax.__file__).parent)

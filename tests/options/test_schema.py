@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 
-from repcon_jax.errors import ConfigError, check_range, did_you_mean
+from repcon_jax.errors import ArgumentError, ConfigError, check_range, did_you_mean
 from repcon_jax.options.registry import Registry
 from repcon_jax.options.schema import Choice, check_type, parse_call, to_dataclass, to_dict
 
@@ -72,9 +72,9 @@ def test_ints_are_floats_but_bools_are_not_ints():
 
 def test_ranges_say_whether_their_ends_belong_to_them():
     check_range("x", 0, 0)
-    with pytest.raises(ConfigError, match=r"x is 0 but must lie in \(0, 1\]"):
+    with pytest.raises(ArgumentError, match=r"x is 0 but must lie in \(0, 1\]"):
         check_range("x", 0, 0, 1, open_low=True)
-    with pytest.raises(ConfigError, match=r"x is nan"):
+    with pytest.raises(ArgumentError, match=r"x is nan"):
         check_range("x", float("nan"), 0, 1)
 
 
@@ -102,3 +102,26 @@ def test_a_registry_checks_names_and_options():
     assert registry.parse("ball(radius=2.0)", "things", 3) == (3, 2)
     with pytest.raises(ConfigError, match=r"things has 'ball\(radis=2\)': thing\.radis is not an option"):
         registry.parse("ball(radis=2)", "things", 3)
+
+
+def test_a_registry_says_which_field_of_the_config_is_wrong():
+    registry = Registry("thing", "repcon_jax.errors")
+
+    @registry.register("box")
+    def box(*, side: float, count: int = 1):
+        check_range("side", side, 0)
+        return side, count
+
+    side, _ = registry.build("box", side=2)
+    assert type(side) is float
+    wrong = {
+        "box(side=-1)": "thing.side is -1.0 but must lie in [0, inf]",
+        "box(side='a')": "thing.side is 'a' (str) but must be float",
+        "box": "thing.side is missing, which 'box' needs",
+    }
+    for text, problem in wrong.items():
+        with pytest.raises(ConfigError) as error:
+            registry.parse(text, "things.first")
+        assert str(error.value) == f"things.first has {text!r}: {problem}; correct --config.things.first."
+    with pytest.raises(ConfigError, match=r"thing\.side is -1\.0 .*; correct --config\.thing\.side\."):
+        registry.build("box", side=-1.0)

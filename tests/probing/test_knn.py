@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from sklearn.neighbors import KNeighborsClassifier
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.probing import PROBES
 from repcon_jax.probing.probes.knn import predict_by_neighbours
 
@@ -43,7 +43,7 @@ def test_equal_distances_and_equal_votes_are_broken_by_order_and_by_class(neighb
 def test_accuracy_does_not_change_under_rotation_and_translation(digits):
     train, train_labels, test, test_labels = digits
     rotation, _ = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (64, 64)))
-    probe = PROBES.build("knn", neighbours=5)
+    probe = PROBES.build("knn", neighbours=5).fit_and_score
     plain = probe(*digits, 10, jax.random.key(0))[0]
     moved = probe(train @ rotation + 1.0, train_labels, test @ rotation + 1.0, test_labels, 10, jax.random.key(0))[0]
     assert abs(plain - moved) <= 2 / 400
@@ -59,5 +59,5 @@ def test_neighbours_are_found_far_from_the_origin(digits):
 
 
 def test_more_neighbours_than_examples_is_an_error(blobs):
-    with pytest.raises(ConfigError, match=r"neighbours is 91 but must lie in \[1, 90\]"):
-        PROBES.build("knn", neighbours=91)(*blobs, 3, jax.random.key(0))
+    with pytest.raises(ArgumentError, match=r"neighbours is 91 but must lie in \[1, 90\]"):
+        PROBES.build("knn", neighbours=91).fit_and_score(*blobs, 3, jax.random.key(0))

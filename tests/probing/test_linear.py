@@ -61,7 +61,7 @@ def test_batches_hold_every_example_once():
 
 @pytest.mark.parametrize("options", [{}, {"standardise": True}, {"shuffle": False}])
 def test_probe_learns_separable_classes(options, blobs):
-    probe = PROBES.build("linear", epochs=30, batch_size=10, learning_rate=1e-2, **options)
+    probe = PROBES.build("linear", epochs=30, batch_size=10, learning_rate=1e-2, **options).fit_and_score
     accuracy, _ = probe(*blobs, 3, jax.random.key(0))
     assert accuracy.dtype == jnp.float32
     assert accuracy > 0.95
@@ -69,7 +69,7 @@ def test_probe_learns_separable_classes(options, blobs):
 
 def test_standardised_probe_does_not_see_scale_and_offset(blobs):
     train, train_labels, test, test_labels = blobs
-    probe = PROBES.build("linear", epochs=3, standardise=True)
+    probe = PROBES.build("linear", epochs=3, standardise=True).fit_and_score
     plain = probe(train, train_labels, test, test_labels, 3, jax.random.key(1))[0]
     scaled = probe(8.0 * train + 2.0, train_labels, 8.0 * test + 2.0, test_labels, 3, jax.random.key(1))[0]
     assert plain == scaled

@@ -56,7 +56,8 @@ def test_an_example_of_weight_zero_is_left_out(digits):
 
 
 def test_probe_reaches_the_best_penalty_of_scikit_learn(digits):
-    accuracy, details = PROBES.build("linear_tuned", grid=(1e-3, 1e-2, 1e-1))(*digits, 10, jax.random.key(0))
+    probe = PROBES.build("linear_tuned", grid=(1e-3, 1e-2, 1e-1))
+    accuracy, details = probe.fit_and_score(*digits, 10, jax.random.key(0))
     train, test = standardise(digits[0], digits[2])
     reference = max(
         LogisticRegression(C=C, max_iter=1000).fit(train, digits[1]).score(test, digits[3]) for C in (1e-2, 1e-1)
@@ -69,7 +70,7 @@ def test_probe_reaches_the_best_penalty_of_scikit_learn(digits):
 def test_probe_does_not_see_the_scale_of_features(digits):
     train, train_labels, test, test_labels = digits
     scales = 2.0 ** jax.random.randint(jax.random.key(1), (64,), -20, 20)
-    probe = PROBES.build("linear_tuned", grid=(1e-2, 1e-1))
+    probe = PROBES.build("linear_tuned", grid=(1e-2, 1e-1)).fit_and_score
     plain, plain_details = probe(*digits, 10, jax.random.key(0))
     scaled, scaled_details = probe(train * scales, train_labels, test * scales, test_labels, 10, jax.random.key(0))
     assert plain == scaled
@@ -79,7 +80,7 @@ def test_probe_does_not_see_the_scale_of_features(digits):
 def test_path_ends_once_the_held_out_loss_only_rises(digits):
     train, labels, test, test_labels = digits
     noisy = train + 20.0 * jax.random.normal(jax.random.key(0), train.shape), labels, test, test_labels, 10
-    details = [PROBES.build("linear_tuned", patience=p)(*noisy, jax.random.key(0))[1] for p in (1, 9)]
+    details = [PROBES.build("linear_tuned", patience=p).fit_and_score(*noisy, jax.random.key(0))[1] for p in (1, 9)]
     assert details[0]["iterations"] < details[1]["iterations"]
     assert details[0]["C"] == details[1]["C"]
 

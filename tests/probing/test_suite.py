@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from repcon_jax.errors import ConfigError, DataError
-from repcon_jax.probing import PROBES, ProbeConfig, run_probes
+from repcon_jax.options.schema import to_dataclass
+from repcon_jax.probing import PROBES, Probe, ProbeConfig, run_probes
+from repcon_jax.records.scores import Score
 
 KEY = jax.random.key(0)
 
@@ -16,7 +18,7 @@ def test_every_registered_probe_reads_separable_classes(blobs):
     results = run_probes(tuple(options.get(name, name) for name in PROBES.names()), *blobs, 3, KEY)
     assert len(results) == len(PROBES.names()) == 3
     for result in results.values():
-        assert result["accuracy"] > 0.9
+        assert result["value"] > 0.9
         assert result["finite"]
         assert all(isinstance(value, (bool, int, float)) for value in result.values())
 
@@ -30,12 +32,12 @@ def test_result_is_a_function_of_the_key_and_not_of_the_other_probes(blobs):
 def test_host_arrays_of_other_types_are_taken(blobs):
     features, labels = np.asarray(blobs[0], np.float64), np.asarray(blobs[1], np.int64)
     (result,) = run_probes(("knn(neighbours=1)",), features, labels, features, labels, 3, KEY).values()
-    assert result["accuracy"] == 1
+    assert result["value"] == 1
 
 
 def test_training_set_is_capped_in_proportion(blobs):
     probe = "knn(neighbours=30)"
-    assert run_probes((probe,), *blobs, 3, KEY, train_size=30)[probe]["accuracy"] < 0.6
+    assert run_probes((probe,), *blobs, 3, KEY, train_size=30)[probe]["value"] < 0.6
     assert run_probes((probe,), *blobs, 3, KEY, train_size=1000) == run_probes((probe,), *blobs, 3, KEY)
 
 
@@ -44,7 +46,7 @@ def test_exploded_features_count_as_a_constant_answer(blobs, value):
     train, train_labels, test, test_labels = blobs
     results = run_probes(("linear", "knn"), train.at[3, 1].set(value), train_labels, test, test_labels, 3, KEY)
     frequent = int(jnp.argmax(jnp.bincount(train_labels)))
-    expected = {"accuracy": pytest.approx(float(jnp.mean(test_labels == frequent))), "finite": False}
+    expected = {"value": pytest.approx(float(jnp.mean(test_labels == frequent))), "finite": False}
     assert results == {"linear": expected, "knn": expected}
 
 
@@ -53,7 +55,7 @@ def test_collapsed_features_give_the_accuracy_of_one_class(blobs):
     train, test = jnp.full((90, 4), 0.1), jnp.full((45, 4), 0.1)
     shares = jnp.bincount(test_labels, length=3) / 45
     for result in run_probes(ProbeConfig().probes, train, train_labels, test, test_labels, 3, KEY).values():
-        assert jnp.min(jnp.abs(shares - result["accuracy"])) < 1e-6
+        assert jnp.min(jnp.abs(shares - result["value"])) < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -74,9 +76,48 @@ def test_what_does_not_fit_is_said_in_one_sentence(blobs, change, sentence):
 def test_config_names_what_is_wrong():
     with pytest.raises(ConfigError, match="did you mean 'knn'"):
         ProbeConfig(probes=("kn",))
-    with pytest.raises(ConfigError, match=r"probe\.neighbours is 0"):
+    with pytest.raises(ConfigError, match=r"probe\.probes has 'knn\(neighbours=0\)': probe\.neighbours is 0"):
         ProbeConfig(probes=("knn(neighbours=0)",))
     with pytest.raises(ConfigError, match="did you mean 'neighbours'"):
         ProbeConfig(probes=("knn(neighbors=5)",))
-    with pytest.raises(ConfigError, match=r"probe\.train_size is 1"):
-        ProbeConfig(train_size=1)
+    for values, sentence in (
+        ({"train_size": 1}, r"probe\.train_size is 1"),
+        ({"probes": ("knn", "knn")}, r"probe\.probes is .* but may name a probe only once; drop the repetition"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            to_dataclass(ProbeConfig, values, "probe")
+
+
+@pytest.fixture
+def regression(monkeypatch):
+    """A probe with another score, as one file would register it: ridge regression of the labels, R^2."""
+
+    def build(*, penalty: float = 1e-3) -> Probe:
+        def fit_and_score(train, train_labels, test, test_labels, num_classes, key):
+            del num_classes, key
+            mean, target = train.mean(0), train_labels - train_labels.mean()
+            gram = (train - mean).T @ (train - mean) + penalty * jnp.eye(train.shape[1])
+            weights = jnp.linalg.solve(gram, (train - mean).T @ target)
+            residual = test_labels - train_labels.mean() - (test - mean) @ weights
+            total = jnp.sum((test_labels - test_labels.mean()) ** 2)
+            return 1 - jnp.sum(residual**2) / total, {"penalty": penalty}
+
+        return Probe(fit_and_score, Score("R^2", higher_is_better=True), examples_needed=7)
+
+    PROBES.names()
+    monkeypatch.setitem(PROBES._builders, "regression", build)
+
+
+def test_a_probe_may_have_another_score(regression, blobs):
+    config = ProbeConfig(probes=("regression(penalty=0.5)", "knn(neighbours=3)"))
+    assert config.examples_needed() == 7
+    assert config.scores()["regression(penalty=0.5)"] == Score("R^2", higher_is_better=True)
+    assert config.scores()["knn(neighbours=3)"].unit == "fraction"
+    result = run_probes(config.probes, *blobs, 3, KEY)["regression(penalty=0.5)"]
+    assert 0.3 < result["value"] <= 1
+    assert result["penalty"] == 0.5
+    train, train_labels, test, test_labels = blobs
+    exploded = run_probes(config.probes, train.at[3, 1].set(jnp.nan), train_labels, test, test_labels, 3, KEY)
+    # The mean as the answer to everything explains nothing.
+    assert exploded["regression(penalty=0.5)"]["value"] == pytest.approx(0.0, abs=0.05)
+    assert not exploded["regression(penalty=0.5)"]["finite"]

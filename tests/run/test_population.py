@@ -161,7 +161,7 @@ def test_everything_is_written_per_member_and_summarised_per_point(finished):
         found = [
             json.loads((finished / "members" / f"locality_{alpha}__seed_{seed}.json").read_text()) for seed in (1, 4)
         ]
-        values = [m["probe"]["student"]["knn"]["accuracy"] for m in found]
+        values = [m["probe"]["student"]["knn"]["value"] for m in found]
         assert point["probe"]["student"]["knn"]["values"] == values
         assert point["probe"]["student"]["knn"]["mean"] == pytest.approx(np.mean(values))
     rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]

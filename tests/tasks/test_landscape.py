@@ -355,5 +355,5 @@ def test_several_hosts_are_refused_and_each_is_told(monkeypatch, capsys, tmp_pat
     config = pathlib.Path(__file__).parents[2] / "configs" / "landscape.py"
     hosts = ["--coordinator=127.0.0.1:9", "--num_processes=2", "--process_id=0"]
     assert main([f"--config={config}:digits,mlp,small", f"--workdir={tmp_path}", *hosts]) == 2
-    assert "a landscape is measured on one host" in capsys.readouterr().err
-    assert "a landscape is measured on one host" in told[0]["mistake"]
+    assert "the task of this config runs on one host" in capsys.readouterr().err
+    assert "the task of this config runs on one host" in told[0]["mistake"]

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import jax
 from jaxtyping import Array, Bool, Float
 
-from repcon_jax.errors import ConfigError
 from repcon_jax.options.registry import Registry
 from repcon_jax.random import Key
 
@@ -22,9 +21,3 @@ Augmentation = Callable[[Key, Float[Array, "b h w c"]], Float[Array, "b h2 w2 c"
 def chance(key: Key, probability: float, images: Float[Array, "b h w c"]) -> Bool[Array, "b 1 1 1"]:
     """Which images are changed, each with the given probability."""
     return jax.random.bernoulli(key, probability, (len(images), 1, 1, 1))
-
-
-def check_option(option: str, value: int | float, low: int | float, high: int | float = float("inf")) -> None:
-    """Raises ConfigError unless ``value`` lies in [low, high]; ``option`` names it as ``augmentation.option``."""
-    if not low <= value <= high:
-        raise ConfigError(f"{option} is {value!r} but must lie in [{low:g}, {high:g}]; correct the pipeline's text.")

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, chance, check_option
-from repcon_jax.errors import ConfigError
+from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, chance
+from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.random import Key
 
 
@@ -23,24 +23,20 @@ def blur(
         min_sigma, max_sigma: bounds of the standard deviation in pixels.
         kernel_size: pixels that are averaged along each axis, odd.
     Raises:
-        ConfigError: an option is out of range, or (when called) the kernel does not fit the image.
+        ArgumentError: an option is out of range, or (when called) the kernel does not fit the image.
     """
-    check_option("blur.probability", probability, 0, 1)
-    check_option("blur.min_sigma", min_sigma, 1e-3)
-    check_option("blur.max_sigma", max_sigma, min_sigma)
+    check_range("probability", probability, 0, 1)
+    check_range("min_sigma", min_sigma, 1e-3)
+    check_range("max_sigma", max_sigma, min_sigma)
     radius = kernel_size // 2
     if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ConfigError(
-            f"blur.kernel_size is {kernel_size} but must be odd and positive; correct the pipeline's text."
-        )
+        raise ArgumentError("kernel_size", f"is {kernel_size} but must be odd and positive")
 
     def augment(key: Key, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         b, height, width, _ = images.shape
         if radius >= min(height, width):
-            raise ConfigError(
-                f"blur.kernel_size is {kernel_size} but images of {height}x{width} pixels need one below "
-                f"{2 * min(height, width)}; correct the pipeline's text."
-            )
+            need = f"images of {height}x{width} pixels need one below {2 * min(height, width)}"
+            raise ArgumentError("kernel_size", f"is {kernel_size} but {need}", "take a smaller one")
         which, width_key = jax.random.split(key)
         sigma = jax.random.uniform(width_key, (b, 1), minval=min_sigma, maxval=max_sigma)
         kernel = jnp.exp(-0.5 * (jnp.arange(-radius, radius + 1) / sigma) ** 2)

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, check_option
+from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation
 from repcon_jax.data.colours import luminance, shift_hue
+from repcon_jax.errors import check_range
 from repcon_jax.random import Key
 
 
@@ -27,12 +28,12 @@ def colour_jitter(
     Images of one channel have neither saturation nor hue.
 
     Raises:
-        ConfigError: a strength is negative, the hue above 0.5 or the probability not in [0, 1].
+        ArgumentError: a strength is negative, the hue above 0.5 or the probability not in [0, 1].
     """
     for name, strength in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
-        check_option(f"colour_jitter.{name}", strength, 0)
-    check_option("colour_jitter.hue", hue, 0, 0.5)
-    check_option("colour_jitter.probability", probability, 0, 1)
+        check_range(name, strength, 0)
+    check_range("hue", hue, 0, 0.5)
+    check_range("probability", probability, 0, 1)
 
     def augment(key: Key, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         draws = jax.random.uniform(key, (5, len(images), 1, 1, 1))

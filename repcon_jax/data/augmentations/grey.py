@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, chance, check_option
+from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, chance
 from repcon_jax.data.colours import luminance
+from repcon_jax.errors import check_range
 from repcon_jax.random import Key
 
 
@@ -15,9 +16,9 @@ def grey(*, probability: float = 0.1) -> Augmentation:
     Images of one channel are grey already.
 
     Raises:
-        ConfigError: the probability is not in [0, 1].
+        ArgumentError: the probability is not in [0, 1].
     """
-    check_option("grey.probability", probability, 0, 1)
+    check_range("probability", probability, 0, 1)
 
     def augment(key: Key, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         return jnp.where(chance(key, probability, images), luminance(images), images)

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, check_option
+from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation
+from repcon_jax.errors import check_range
 from repcon_jax.random import Key
 
 
@@ -15,9 +16,9 @@ def padded_crop(*, padding: int = 4) -> Augmentation:
     As torchvision's RandomCrop(size, padding): each of the (2 padding + 1)^2 places is equally likely.
 
     Raises:
-        ConfigError: the padding is negative.
+        ArgumentError: the padding is negative.
     """
-    check_option("padded_crop.padding", padding, 0)
+    check_range("padding", padding, 0)
 
     def augment(key: Key, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         offsets = jax.random.randint(key, (len(images), 2), 0, 2 * padding + 1)

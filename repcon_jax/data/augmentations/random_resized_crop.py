@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, check_option
+from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation
 from repcon_jax.data.resampling import resample, resampling_weights
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import check_range
 from repcon_jax.random import Key
 
 _TRIES = 10
@@ -35,15 +35,13 @@ def random_resized_crop(
         min_ratio, max_ratio: bounds of width / height.
         antialias: whether the bilinear filter widens where the crop shrinks, as PIL does.
     Raises:
-        ConfigError: a size or bound is out of range, or a minimum exceeds its maximum.
+        ArgumentError: a size or bound is out of range, or a minimum exceeds its maximum.
     """
-    check_option("random_resized_crop.size", size, 1)
-    check_option("random_resized_crop.max_scale", max_scale, 0, 1)
-    check_option("random_resized_crop.min_scale", min_scale, 0, max_scale)
-    check_option("random_resized_crop.max_ratio", max_ratio, 0)
-    check_option("random_resized_crop.min_ratio", min_ratio, 0, max_ratio)
-    if min_ratio == 0:
-        raise ConfigError("random_resized_crop.min_ratio is 0 but must be positive; correct the pipeline's text.")
+    check_range("size", size, 1)
+    check_range("max_scale", max_scale, 0, 1)
+    check_range("min_scale", min_scale, 0, max_scale)
+    check_range("max_ratio", max_ratio, 0)
+    check_range("min_ratio", min_ratio, 0, max_ratio, open_low=True)
 
     def augment(key: Key, images: Float[Array, "b h w c"]) -> Float[Array, "b s s c"]:
         b, height, width, _ = images.shape

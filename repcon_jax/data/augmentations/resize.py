@@ -2,8 +2,9 @@
 
 from jaxtyping import Array, Float
 
-from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, check_option
+from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation
 from repcon_jax.data.resampling import resample, resampling_weights
+from repcon_jax.errors import check_range
 from repcon_jax.random import Key
 
 
@@ -12,9 +13,9 @@ def resize(*, size: int) -> Augmentation:
     """Resizes every image to size x size with PIL's antialiased bilinear filter; draws nothing.
 
     Raises:
-        ConfigError: the size is not positive.
+        ArgumentError: the size is not positive.
     """
-    check_option("resize.size", size, 1)
+    check_range("size", size, 1)
 
     def augment(key: Key, images: Float[Array, "b h w c"]) -> Float[Array, "b s s c"]:
         del key

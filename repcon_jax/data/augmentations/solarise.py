@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, chance, check_option
+from repcon_jax.data.augmentations import AUGMENTATIONS, Augmentation, chance
+from repcon_jax.errors import check_range
 from repcon_jax.random import Key
 
 
@@ -12,10 +13,10 @@ def solarise(*, probability: float = 0.5, threshold: float = 0.5) -> Augmentatio
     """Replaces x >= threshold by 1 - x, with a probability for the image (torchvision's RandomSolarize).
 
     Raises:
-        ConfigError: the probability or the threshold is not in [0, 1].
+        ArgumentError: the probability or the threshold is not in [0, 1].
     """
-    check_option("solarise.probability", probability, 0, 1)
-    check_option("solarise.threshold", threshold, 0, 1)
+    check_range("probability", probability, 0, 1)
+    check_range("threshold", threshold, 0, 1)
 
     def augment(key: Key, images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         solarised = jnp.where(images >= threshold, 1.0 - images, images)

@@ -5,4 +5,4 @@ A source is a function of the split whose keyword-only arguments are its options
 
 from repcon_jax.options.registry import Registry
 
-SOURCES = Registry("data", "repcon_jax.data.sources")
+SOURCES = Registry("data.options", "repcon_jax.data.sources")

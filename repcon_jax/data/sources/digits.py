@@ -8,6 +8,7 @@ from repcon_jax.data.dataset import Dataset, check_split
 from repcon_jax.data.pixels import resize
 from repcon_jax.data.sources import SOURCES
 from repcon_jax.data.subsets import holdout
+from repcon_jax.errors import check_range
 
 
 @SOURCES.register("digits")
@@ -25,12 +26,14 @@ def digits(
     Returns:
         Images of shape [n, image_size, image_size, 1].
     Raises:
+        ArgumentError: the image size is not positive.
         DataError: there is no such split or the image size does not fit the mode.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
     """
     from sklearn.datasets import load_digits
 
+    check_range("image_size", image_size, 1)
     check_split("digits", split, ("train", "test"))
     bunch = load_digits()
     images = np.rint(bunch.images[..., None] * (255 / 16)).astype(np.uint8)

@@ -31,7 +31,7 @@ def gaussian_noise(
         seed: which images.
     Raises:
         DataError: there is no such split.
-        ConfigError: an option is out of range.
+        ArgumentError: an option is out of range.
 
     Source: Sarnthein et al., Random Teachers are Good Teachers, 2023, Fig. 4, which distils on such images.
     """

@@ -12,7 +12,7 @@ from jaxtyping import Float32, Int32, UInt8
 from repcon_jax.data.dataset import Dataset, check_split
 from repcon_jax.data.sources import SOURCES
 from repcon_jax.data.sprites import SPRITES
-from repcon_jax.errors import ConfigError, check_range, did_you_mean
+from repcon_jax.errors import ArgumentError, check_range, did_you_mean
 
 FACTORS = ("position", "rotation", "scale", "colour", "background")
 _BLOCK = 512
@@ -64,7 +64,7 @@ def scenes(
         Images [n, image_size, image_size, 3]; classes are as equally frequent as n allows.
     Raises:
         DataError: there is no such split.
-        ConfigError: an option is out of range or a factor unknown.
+        ArgumentError: an option is out of range or a factor unknown.
 
     Source: the idea of Transforms-2D in T. Speicher et al., Understanding the Role of Invariance in Transfer
     Learning, 2024.
@@ -86,14 +86,14 @@ def sample_factors(
     """The factors behind ``scenes`` with the same arguments, to measure what a representation knows of them.
 
     Raises:
-        ConfigError: an option is out of range or a factor unknown.
+        ArgumentError: an option is out of range or a factor unknown.
     """
     n = num_examples if split == "train" else num_test
     check_range("num_examples" if split == "train" else "num_test", n, 1)
     check_range("seed", seed, 0)
     for factor in vary:
         if factor not in FACTORS:
-            raise ConfigError(f"data.options.vary holds {factor!r}, no factor; {did_you_mean(factor, FACTORS)}.")
+            raise ArgumentError("vary", f"holds {factor!r}, no factor", did_you_mean(factor, FACTORS))
     generator = np.random.default_rng([seed, ("train", "test").index(split)])
     labels = generator.permutation(np.arange(n) % len(SPRITES))
     scale = generator.uniform(0.3, 0.6, n) if "scale" in vary else np.full(n, 0.5)

@@ -1,14 +1,16 @@
 """The k-nearest-neighbours probe: what do the nearest training examples say?"""
 
+import dataclasses
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.probing.probe import PROBES, Details, Probe
+from repcon_jax.errors import ArgumentError, check_range
+from repcon_jax.probing.probe import PROBES, Details, Probe, accuracy_of_most_frequent_class
 from repcon_jax.probing.standardisation import standardise as standardise_features
+from repcon_jax.records.scores import ACCURACY
 from repcon_jax.typing import Key
 
 
@@ -21,14 +23,14 @@ def knn(*, neighbours: int = 20, standardise: bool = False, chunk_size: int = 25
         standardise: whether features are standardised first; the paper's headline numbers are not.
         chunk_size: test examples whose distances are held at once; memory is chunk_size * training examples * 4 bytes.
     Raises:
-        ConfigError: k is not positive; by the probe, where there are fewer than k training examples.
+        ArgumentError: k is not positive; by the probe, where there are fewer than k training examples.
 
     Source: arXiv 2302.12091, tables 3 and 4.
     """
     check_range("neighbours", neighbours, 1)
     check_range("chunk_size", chunk_size, 1)
 
-    def probe(
+    def fit_and_score(
         train_features: Float[Array, "train features"],
         train_labels: Int[Array, "train"],
         test_features: Float[Array, "test features"],
@@ -37,9 +39,10 @@ def knn(*, neighbours: int = 20, standardise: bool = False, chunk_size: int = 25
         key: Key,
     ) -> tuple[Float[Array, ""], Details]:
         if neighbours > train_labels.shape[0]:
-            raise ConfigError(
-                f"probe.neighbours is {neighbours} but must lie in [1, {train_labels.shape[0]}], the size of the "
-                "probe's training set; take fewer neighbours or more training examples."
+            raise ArgumentError(
+                "neighbours",
+                f"is {neighbours} but must lie in [1, {train_labels.shape[0]}], the size of the training set",
+                "take fewer neighbours or more training examples",
             )
         if standardise:
             train_features, test_features = standardise_features(train_features, test_features)
@@ -48,7 +51,8 @@ def knn(*, neighbours: int = 20, standardise: bool = False, chunk_size: int = 25
         )
         return jnp.mean((predictions == test_labels).astype(jnp.float32)), {}
 
-    return probe
+    score = dataclasses.replace(ACCURACY, about=f"the vote of the {neighbours} nearest neighbours")
+    return Probe(fit_and_score, score, examples_needed=neighbours, without_features=accuracy_of_most_frequent_class)
 
 
 @partial(jax.jit, static_argnames=("neighbours", "num_classes", "chunk_size"))

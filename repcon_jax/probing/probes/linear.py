@@ -1,5 +1,6 @@
 """The paper's linear probe: ten epochs of AdamW on raw features."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -10,9 +11,10 @@ from jaxtyping import Array, Bool, Float, Int, Scalar
 from repcon_jax.errors import check_range
 from repcon_jax.losses import accuracy, softmax_cross_entropies_with_labels
 from repcon_jax.probing.linear_classifier import init_linear_classifier, linear_logits
-from repcon_jax.probing.probe import PROBES, Details, Probe
+from repcon_jax.probing.probe import PROBES, Details, Probe, accuracy_of_most_frequent_class
 from repcon_jax.probing.standardisation import standardise as standardise_features
 from repcon_jax.random import stream
+from repcon_jax.records.scores import ACCURACY
 from repcon_jax.typing import Key, Params
 
 
@@ -42,7 +44,7 @@ def linear(
     check_range("learning_rate", learning_rate, 0, open_low=True)
     check_range("weight_decay", weight_decay, 0)
 
-    def probe(
+    def fit_and_score(
         train_features: Float[Array, "train features"],
         train_labels: Int[Array, "train"],
         test_features: Float[Array, "test features"],
@@ -63,7 +65,10 @@ def linear(
         )
         return accuracy(linear_logits(classifier, test_features), test_labels), {}
 
-    return probe
+    seen = "standardised features" if standardise else "features as they are, which rewards well-scaled features"
+    about = f"a linear layer after {epochs} epochs of AdamW on {seen}; the defaults are the paper's"
+    score = dataclasses.replace(ACCURACY, about=about)
+    return Probe(fit_and_score, score, without_features=accuracy_of_most_frequent_class)
 
 
 def fixed_batches(

@@ -12,6 +12,7 @@ from repcon_jax.figures.lottery import write_lottery_figures, write_lottery_repo
 from repcon_jax.lottery.masks import layer_densities
 from repcon_jax.records.files import write_json
 from repcon_jax.records.metrics_log import read_metrics
+from repcon_jax.records.scores import ACCURACY, plain_scores
 from repcon_jax.run.experiment import build_experiment
 from repcon_jax.run.references import expand
 from repcon_jax.run.runs import train_runs
@@ -75,9 +76,14 @@ def _results(bench: LotteryBench, studies: dict[str, Study]) -> dict[str, Any]:
         "labels": {name: chain.label or name for name, chain in config.chains.items()},
         "chains": {name: [_entry(ticket) for ticket in found] for name, found in tickets.items()},
         "studies": {
-            text: {"kind": study.kind, "entries": study.measure(bench, text, studied)}
+            text: {
+                "kind": study.kind,
+                "entries": study.measure(bench, text, studied),
+                "scores": plain_scores(study.scores),
+            }
             for text, study in studies.items()
         },
+        "scores": plain_scores({"accuracy": ACCURACY}),
     }
 
 

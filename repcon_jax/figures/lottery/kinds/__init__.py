@@ -1,0 +1,1 @@
+"""One file a kind of study; the registry imports them all."""
