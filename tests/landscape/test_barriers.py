@@ -69,5 +69,5 @@ def test_instability_is_over_pairs():
 
 
 def test_a_single_point_is_no_path():
-    with pytest.raises(ValueError, match="a barrier has 1 points but needs both ends; give at least 2"):
+    with pytest.raises(ValueError, match="values has 1 points but a barrier needs both ends; give at least 2"):
         barrier(np.zeros(1))

@@ -9,7 +9,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from repcon_jax.derivatives import batched, hessian_vector_product
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.landscape.curvature import hessian_trace, leading_eigenpairs
 from repcon_jax.landscape.fisher import fisher_trace
 from repcon_jax.landscape.lanczos import lanczos
@@ -140,11 +140,11 @@ def test_invariant_subspaces_are_left_without_nan_and_repeated_eigenvalues_are_a
 
 
 def test_impossible_counts_are_refused():
-    with pytest.raises(ConfigError, match=r"count is 29 but must lie in \[1, 28\]"):
+    with pytest.raises(ArgumentError, match=r"count is 29 but must lie in \[1, 28\]"):
         leading_eigenpairs(loss, PARAMS, KEY, count=29)
-    with pytest.raises(ConfigError, match=r"iterations is 2 but must lie in \[3, inf\]"):
+    with pytest.raises(ArgumentError, match=r"iterations is 2 but must lie in \[3, inf\]"):
         leading_eigenpairs(loss, PARAMS, KEY, count=3, iterations=2)
-    with pytest.raises(ConfigError, match=r"iterations is 5 but must lie in \[1, 4\]"):
+    with pytest.raises(ArgumentError, match=r"iterations is 5 but must lie in \[1, 4\]"):
         lanczos(lambda vector: vector, KEY, 4, 5)
 
 

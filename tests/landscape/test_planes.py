@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from repcon_jax.errors import ConfigError, TreeError
+from repcon_jax.errors import ArgumentError, TreeError
 from repcon_jax.landscape.planes import extent_around, grid, map_to_tree, plane_along, plane_through, project, residual
 from repcon_jax.trees import combine, distance, norm
 
@@ -170,9 +170,9 @@ def test_foreign_networks_and_unknown_choices_are_refused():
     with pytest.raises(TreeError, match="'first_direction' has nothing"):
         plane_along(first, {"bias": second["bias"]}, third)
     # The annotation catches it first while the tests run.
-    with pytest.raises((ConfigError, TypeCheckError)):
+    with pytest.raises((ArgumentError, TypeCheckError)):
         plane_through(first, second, third, origin="middle")
-    with pytest.raises((ConfigError, TypeCheckError)):
+    with pytest.raises((ArgumentError, TypeCheckError)):
         plane_along(first, second, third, basis="rms")
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.landscape.sharpness import sharpness
 from repcon_jax.landscape.slopes import one_sided_slopes, valley_asymmetry
 
@@ -98,9 +98,9 @@ def test_filterwise_sharpness_does_not_see_the_scale_of_filters():
 
 
 def test_impossible_radii_and_steps_are_refused():
-    with pytest.raises(ConfigError, match=r"radius is 0.0 but must lie in \(0, inf\]"):
+    with pytest.raises(ArgumentError, match=r"radius is 0.0 but must lie in \(0, inf\]"):
         sharpness(bowl, jnp.zeros(6), 0.0)
-    with pytest.raises(ConfigError, match="steps is 0"):
+    with pytest.raises(ArgumentError, match="steps is 0"):
         sharpness(bowl, jnp.zeros(6), 0.1, steps=0)
 
 

@@ -28,7 +28,7 @@ from repcon_jax.tasks.landscape import run as module
 from repcon_jax.tasks.landscape.analyses import ANALYSES
 from repcon_jax.tasks.landscape.bench import build_bench
 from repcon_jax.tasks.landscape.config import LandscapeConfig, parse_landscape, plain_landscape
-from repcon_jax.tasks.landscape.losses import loss_of, state_of
+from repcon_jax.tasks.landscape.losses import loss_of, measured
 from repcon_jax.tasks.landscape.run import run_landscape
 from repcon_jax.training.checkpoints import CheckpointConfig
 from repcon_jax.training.mesh import MeshConfig
@@ -206,25 +206,25 @@ def test_curvature_is_that_of_the_loss_on_the_training_part(trained, tmp_path):
         num_points=3,
     )
     results = run_landscape(config, tmp_path)
-    found = results["points"]["run 0"]
+    point = results["points"]["run 0"]
     analysis = ANALYSES.build(config.analysis.name, **config.analysis.options)
     bench = build_bench(config, tmp_path, list(analysis.networks), (), print, lambda: 0)
-    network = bench.networks[names[0][1]]
-    state, of_network = state_of(bench, network), loss_of(bench, "supervised_loss")
+    network = measured(bench, bench.network(names[0][1]).network)
+    of_network = loss_of(bench, "supervised_loss")
 
     def loss(params):
-        return of_network(params, state)
+        return of_network(network.replace(params=params))
 
-    assert found["loss"] == pytest.approx(float(loss(network.params)), rel=1e-5)
-    assert found["residuals"][0] < 1e-2 * abs(found["eigenvalues"][0])
+    assert point["loss"] == pytest.approx(float(loss(network.params)), rel=1e-5)
+    assert point["residuals"][0] < 1e-2 * abs(point["eigenvalues"][0])
     # Rayleigh quotients of any direction lie below the largest eigenvalue in magnitude.
     vector = jax.tree.map(lambda leaf: jax.numpy.ones_like(leaf) / leaf.size, network.params)
     product = hessian_vector_product(loss, network.params, vector)
     quotient = sum(float((a * b).sum()) for a, b in zip(*map(jax.tree.leaves, (vector, product)), strict=True))
     quotient /= sum(float((a * a).sum()) for a in jax.tree.leaves(vector))
-    assert abs(quotient) <= abs(found["eigenvalues"][0]) * 1.01
+    assert abs(quotient) <= abs(point["eigenvalues"][0]) * 1.01
     line = results["lines"]["run 0 -> run 1"]
-    assert line["values"][2] == pytest.approx(found["loss"], rel=1e-5)
+    assert line["values"][2] == pytest.approx(point["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -350,10 +350,10 @@ def test_a_star_stands_for_all_members_and_a_single_network_has_no_pair(trained,
 
 
 def test_several_hosts_are_refused_and_each_is_told(monkeypatch, capsys, tmp_path):
-    told = []
-    monkeypatch.setattr("repcon_jax.machine.distributed.connect", lambda hosts, facts: told.append(facts))
+    facts_sent = []
+    monkeypatch.setattr("repcon_jax.machine.distributed.connect", lambda hosts, facts: facts_sent.append(facts))
     config = pathlib.Path(__file__).parents[2] / "configs" / "landscape.py"
     hosts = ["--coordinator=127.0.0.1:9", "--num_processes=2", "--process_id=0"]
     assert main([f"--config={config}:digits,mlp,small", f"--workdir={tmp_path}", *hosts]) == 2
     assert "a landscape is measured on one host" in capsys.readouterr().err
-    assert "a landscape is measured on one host" in told[0]["mistake"]
+    assert "a landscape is measured on one host" in facts_sent[0]["mistake"]

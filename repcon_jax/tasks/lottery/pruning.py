@@ -13,6 +13,7 @@ from repcon_jax.lottery.criterion import Evidence, build_criterion, score
 from repcon_jax.lottery.masks import full_mask
 from repcon_jax.lottery.prunable import prunable
 from repcon_jax.lottery.structure import build_structure
+from repcon_jax.models import Network
 from repcon_jax.models.network import Start
 from repcon_jax.models.pixels import normalise
 from repcon_jax.models.recalibration import recalibrate
@@ -123,7 +124,8 @@ def _scores(
     criterion = build_criterion(chain.criterion)
     if chain.pruned == "before_training" and "loss" in criterion.needs:
         # Statistics of a network that was never trained are those of no data at all.
-        model_state = recalibrate(experiment.model.apply, apply_mask(params, mask), model_state, batches[0])
+        network = Network(apply_mask(params, mask), model_state, experiment.model)
+        model_state = recalibrate(network, batches[0]).model_state
 
     def loss(params: Params, batch: PyTree) -> jax.Array:
         return jnp.mean(experiment.objective.evaluate(params, carried, model_state, *batch)["loss"])

@@ -13,6 +13,7 @@ from repcon_jax.landscape.barriers import barrier, barrier_over_mean
 from repcon_jax.landscape.evaluation import BatchNorm, Evaluation, LandscapeData, Split, calibration_batches
 from repcon_jax.landscape.metric import build_metric
 from repcon_jax.landscape.paths import PATHS
+from repcon_jax.models import Pixels
 from repcon_jax.models.network import Start
 from repcon_jax.random import stream
 from repcon_jax.records.files import read_json, write_json
@@ -95,6 +96,7 @@ def _walk(bench: LotteryBench, batch_norm: BatchNorm, num_points: int) -> Any:
     images, labels = (data.images, data.labels) if experiment.test is None else experiment.test
     evaluation = Evaluation(
         model=experiment.model,
+        pixels=Pixels(*(tuple(map(float, channels)) for channels in (data.mean, data.std))),
         locate=on_path,
         metrics=tuple((text, build_metric(text)) for text in _METRICS),
         batch_norm=batch_norm,
@@ -104,7 +106,7 @@ def _walk(bench: LotteryBench, batch_norm: BatchNorm, num_points: int) -> Any:
     )
     key = stream(jax.random.key(0), "calibration")
     calibration = calibration_batches(data.images, bench.config.pruning_examples, experiment.clock.batch_size, key)
-    given = LandscapeData({part: Split(images, labels)}, calibration, data.mean, data.std, None, key)
+    given = LandscapeData({part: Split(images, labels)}, calibration, None, key)
     evaluate = jax.jit(evaluation.evaluate)
     points = jnp.linspace(0, 1, num_points)[:, None]
 
