@@ -62,8 +62,8 @@ def test_instability_is_over_pairs():
     values = np.array([[1.0, 4.0, 1.0], [0.0, 0.0, 2.0], [1.0, 1.0, 1.0]])
     assert len(all_pairs(3)) == 3
     heights = np.array([3.0, 1.0, 0.0])
-    found = instability(values)
-    assert {k: float(v) for k, v in found.items()} == pytest.approx(
+    actual = instability(values)
+    assert {k: float(v) for k, v in actual.items()} == pytest.approx(
         {"mean": heights.mean(), "std": heights.std(), "min": 0.0, "max": 3.0}
     )
 

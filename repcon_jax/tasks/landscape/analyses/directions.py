@@ -64,17 +64,11 @@ def directions(
     def measure(bench: LandscapeBench) -> dict[str, Any]:
         network = bench.network(centre).network
         path = [bench.network(reference).network.params for reference in trajectory]
-        if along == "random":
-            axes = _random(bench, network)
-        elif along == "trajectory":
-            axes = _along_trajectory(path, network)
-        else:
-            axes = _of_largest_curvature(bench, network, loss, iterations)
-        plane = plane_along(network.params, *axes)
-        way = {reference: project(plane, params) for reference, params in zip(trajectory, path, strict=True)}
-        points = {centre: [0.0, 0.0]} | {name: np.asarray(at).tolist() for name, at in way.items()}
+        plane = plane_along(network.params, *_directions(bench, network, along, path, loss, iterations))
+        places = [project(plane, params) for params in path]
+        points = {centre: [0.0, 0.0]} | dict(zip(trajectory, (np.asarray(at).tolist() for at in places), strict=True))
         box = extent
-        if box is None and way:
+        if box is None and trajectory:
             box = extent_around(jnp.array(list(points.values())), margin)
         about = {
             "networks": [bench.network(name).digest for name in (centre, *trajectory)],
@@ -88,6 +82,16 @@ def directions(
         return measure_plane(bench, plane, points, states, about, boxes, resolution, names={})
 
     return Analysis((centre, *trajectory), measure, adjustable=("resolution", "extent", "margin", "crops"))
+
+
+def _directions(
+    bench: LandscapeBench, network: Network, along: str, path: list[Params], loss: str, iterations: int
+) -> list[PyTree]:
+    if along == "random":
+        return _random(bench, network)
+    if along == "trajectory":
+        return _along_trajectory(path, network)
+    return _of_largest_curvature(bench, network, loss, iterations)
 
 
 def _random(bench: LandscapeBench, network: Network) -> list[PyTree]:
