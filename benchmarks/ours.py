@@ -13,8 +13,9 @@ from benchmarks.flops import matmul_flops
 from benchmarks.inputs import MEAN, STD, images
 from repcon_jax.data import DataConfig
 from repcon_jax.landscape import Evaluation, LandscapeData, Split, build_metric, plane_through
-from repcon_jax.models import ENCODERS, HEADS, attach_head, create_encoder, create_head
+from repcon_jax.models import ENCODERS, HEADS, Pixels, attach_head, create_encoder, create_head
 from repcon_jax.models.model import parameter_count
+from repcon_jax.models.network import Network as Reference
 from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.options.choices import with_options
 from repcon_jax.probing import PROBES, ProbeConfig, extract_features
@@ -217,14 +218,15 @@ class Landscape:
         networks = [draw(jax.random.key(i), jnp.zeros((1, 32, 32, 3))) for i in range(3)]
         self.surface = plane_through(*(params for params, _ in networks)), (networks[0][1],)
         split = Split(jnp.asarray(images(2 * batch_size)), None)
-        statistics = jnp.asarray(MEAN, jnp.float32), jnp.asarray(STD, jnp.float32)
+        pixels = Pixels(tuple(MEAN), tuple(STD))
         calibration = split.images[None, :batch_size]
-        self.data = LandscapeData({"train": split}, calibration, *statistics, networks[0], jax.random.key(0))
+        reference = Reference(*networks[0], model, pixels)
+        self.data = LandscapeData({"train": split}, calibration, reference, jax.random.key(0))
         self.coordinates = jnp.asarray(np.random.default_rng(0).random((points, 2)), jnp.float32)
         metrics = (("kl_divergence", build_metric("kl_divergence")),)
         options = {"batch_norm": "first", "batch_size": batch_size}
         vectorised = 1 if jax.default_backend() == "cpu" else points
-        self.evaluate = jax.jit(Evaluation(model, on_plane, metrics, vectorised=vectorised, **options).evaluate)
+        self.evaluate = jax.jit(Evaluation(model, pixels, on_plane, metrics, vectorised=vectorised, **options).evaluate)
 
     def steps(self, n: int) -> None:
         """Measures all points ``n`` times."""

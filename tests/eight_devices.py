@@ -20,7 +20,7 @@ from repcon_jax.data import channel_statistics, load
 from repcon_jax.landscape.evaluation import Evaluation, LandscapeData, Split
 from repcon_jax.landscape.metric import build_metric
 from repcon_jax.landscape.planes import grid, plane_through
-from repcon_jax.models import ENCODERS, attach_head, create_encoder, create_head
+from repcon_jax.models import ENCODERS, Network, Pixels, attach_head, create_encoder, create_head
 from repcon_jax.models.encoders.resnet import resnet
 from repcon_jax.probing import extract_features
 from repcon_jax.run.command_line import read_arguments
@@ -126,17 +126,17 @@ def landscape() -> float:
     digits = load("digits", image_size=4)
     images, labels = digits.images[:48], jnp.asarray(digits.labels[:48] % 3)
     networks = [jax.jit(model.init)(jax.random.key(i), jnp.zeros((1, 4, 4, 1))) for i in range(3)]
+    pixels = Pixels(*(tuple(map(float, channels)) for channels in channel_statistics(digits)))
     data = LandscapeData(
         {"train": Split(images, labels), "test": Split(images[:20], labels[:20])},
         images.reshape(3, 16, 4, 4, 1),
-        *map(jnp.asarray, channel_statistics(digits)),
-        networks[0],
+        Network(*networks[0], model, pixels),
         jax.random.key(0),
     )
     metrics = tuple((text, build_metric(text)) for text in ("kl_divergence", "error", "linear", "norm"))
     surface = plane_through(*(params for params, _ in networks)), (networks[0][1],)
     coordinates = grid((-1.0, 1.0, -1.0, 1.0), (4, 4))
-    alone = Evaluation(model, on_plane, metrics, num_classes=3, batch_size=16)
+    alone = Evaluation(model, pixels, on_plane, metrics, num_classes=3, batch_size=16)
     mesh = jax.make_mesh((8,), ("points",), (AxisType.Auto,))
     many = dataclasses.replace(alone, mesh=mesh, vectorised=2)
     return difference(*(jax.jit(e.evaluate)(surface, data, coordinates) for e in (alone, many)))

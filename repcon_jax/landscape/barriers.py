@@ -5,6 +5,8 @@ import itertools
 import numpy as np
 from jaxtyping import Array, Float
 
+from repcon_jax.errors import ArgumentError
+
 # NumPy arrays stay NumPy arrays, with their precision; everything here is slices, sums and maxima, so both kinds do.
 Values = Float[Array, "*batch points"] | Float[np.ndarray, "*batch points"]
 Coordinates = Float[Array, " points"] | Float[np.ndarray, " points"]
@@ -26,7 +28,7 @@ def barrier(values: Values, coordinates: Coordinates | None = None) -> Reduced:
     Returns:
         [*batch], in the unit of the values.
     Raises:
-        ValueError: there are fewer than two points.
+        ArgumentError: there are fewer than two points.
 
     Source: Entezari et al., arXiv 2110.06296, definition 2.1; after Frankle et al., arXiv 1912.05671, section 2.
 
@@ -53,7 +55,7 @@ def barrier_over_mean(values: Values) -> Reduced:
     Returns:
         [*batch], in the unit of the values.
     Raises:
-        ValueError: there are fewer than two points.
+        ArgumentError: there are fewer than two points.
 
     Source: Frankle et al., arXiv 1912.05671, section 2, the error barrier height.
 
@@ -81,7 +83,7 @@ def instability(values: Float[Array, "pairs points"] | Float[np.ndarray, "pairs 
     Returns:
         ``mean``, ``std`` (dividing by the number of pairs), ``min`` and ``max`` over the pairs.
     Raises:
-        ValueError: there are fewer than two points.
+        ArgumentError: there are fewer than two points.
 
     Source: Frankle et al., arXiv 1912.05671, section 2.
     """
@@ -91,4 +93,4 @@ def instability(values: Float[Array, "pairs points"] | Float[np.ndarray, "pairs 
 
 def _check_points(values: Values) -> None:
     if values.shape[-1] < 2:
-        raise ValueError(f"a barrier has {values.shape[-1]} points but needs both ends; give at least 2.")
+        raise ArgumentError("values", f"has {values.shape[-1]} points but a barrier needs both ends", "give at least 2")

@@ -61,7 +61,7 @@ def leading_eigenpairs(
         iterations: at least ``count``; more than there are parameters changes nothing.
         order: ``"magnitude"`` for the largest |value| first, ``"algebraic"`` for the largest value first.
     Raises:
-        ConfigError: count or iterations is out of range.
+        ArgumentError: count or iterations is out of range.
 
     Source: Hessian-based analysis of large batch training (arXiv 1802.08241), with Lanczos for power iteration.
     """

@@ -131,10 +131,10 @@ def _offsets(column: tuple[Any, ...], middle: Any) -> np.ndarray:
 def _leading(gram: np.ndarray, count: int, rounding: float) -> tuple[np.ndarray, np.ndarray]:
     """The leading eigenvalues and eigenvectors, these as columns whose largest entry is positive."""
     values, vectors = np.linalg.eigh(gram)
-    found = int(np.sum(np.sqrt(np.maximum(values, 0.0)) > rounding))
-    if not 1 <= count <= found:
+    available = int(np.sum(np.sqrt(np.maximum(values, 0.0)) > rounding))
+    if not 1 <= count <= available:
         raise TreeError(
-            f"the trajectory of {len(gram)} points varies along {found} directions beyond float32 rounding where "
+            f"the trajectory of {len(gram)} points varies along {available} directions beyond float32 rounding where "
             f"{count} are asked for; take at least 1, or more points that differ."
         )
     values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]

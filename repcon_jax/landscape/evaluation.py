@@ -16,10 +16,9 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from repcon_jax.data import to_float
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.landscape.metric import ExampleMetric, Metric, ParameterMetric, ProbeMetric
-from repcon_jax.models import Model, Outputs
-from repcon_jax.models.pixels import normalise
+from repcon_jax.models import Model, Network, Outputs, Pixels
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.random import stream
 from repcon_jax.typing import Key, ModelState, Params, PyTree
@@ -49,16 +48,13 @@ class LandscapeData:
     Args:
         splits: by name; probes are fitted on ``train`` and scored on ``test``.
         calibration: uint8 [batches, batch, height, width, channels], for batch norm statistics.
-        mean, std: per channel, for normalisation.
-        reference: (params, model state) with which outputs are compared, or None.
+        reference: network with which outputs are compared, of whatever architecture and input size; or None.
         key: of the probes; the same at every point.
     """
 
     splits: dict[str, Split]
     calibration: PyTree
-    mean: PyTree
-    std: PyTree
-    reference: tuple[Params, ModelState] | None
+    reference: Network | None
     key: PyTree
 
 
@@ -67,7 +63,8 @@ class Evaluation:
     """How points are measured; ``evaluate(surface, data, coordinates)`` is pure and may be jitted.
 
     Args:
-        model: encoder with head.
+        model: encoder with head of every point.
+        pixels: what they expect of images in [0, 1].
         locate: surface, coordinate [dimensions] -> (params, model state) of the network there.
         metrics: by the text that names each in the results.
         batch_norm: ``"recalibrated"`` measures the statistics at every point; otherwise those of ``locate`` stand.
@@ -79,6 +76,7 @@ class Evaluation:
     """
 
     model: Model
+    pixels: Pixels | None
     locate: Locate
     metrics: tuple[tuple[str, Metric], ...]
     batch_norm: BatchNorm = "recalibrated"
@@ -114,9 +112,9 @@ class Evaluation:
         values: Values = {}
         embeddings = {}
         for name in self._splits():
-            found, embeddings[name] = self._on_split(surface, data, data.splits[name], coordinates, states)
+            means, embeddings[name] = self._on_split(surface, data, data.splits[name], coordinates, states)
             if name in self.measured_on:
-                values |= {f"{name}/{metric}": value for metric, value in found.items()}
+                values |= {f"{name}/{metric}": mean for metric, mean in means.items()}
         values |= self._probes(data, embeddings)
         return values | self._of_parameters(surface, coordinates)
 
@@ -136,12 +134,14 @@ class Evaluation:
             return jax.vmap(function)(*arguments)
         return jax.lax.map(lambda row: function(*row), arguments, batch_size=None if size == 1 else size)
 
+    def _network_at(self, surface: PyTree, coordinate: Array) -> Network:
+        return Network(*self.locate(surface, coordinate), self.model, self.pixels)
+
     def _state_at(self, surface: PyTree, data: LandscapeData, coordinate: Array) -> ModelState:
-        params, model_state = self.locate(surface, coordinate)
-        if self.batch_norm != "recalibrated":
-            return model_state
-        batches = normalise(to_float(data.calibration), data.mean, data.std)
-        return recalibrate(self.model.apply, params, model_state, batches)
+        network = self._network_at(surface, coordinate)
+        if self.batch_norm == "recalibrated":
+            network = recalibrate(network, data.calibration)
+        return network.model_state
 
     def _on_split(
         self, surface: PyTree, data: LandscapeData, split: Split, coordinates: Array, states: ModelState
@@ -153,12 +153,12 @@ class Evaluation:
         metrics, keep = self._of_kind(ExampleMetric), bool(self._of_kind(ProbeMetric))
 
         def on_batch(chosen: Int[Array, " batch"]) -> tuple[dict[str, Array], Array | None]:
-            images = normalise(to_float(split.images[chosen]), data.mean, data.std)
+            images = to_float(split.images[chosen])
             labels = None if split.labels is None else split.labels[chosen]
             reference = self._reference(data, images)
 
             def at_point(coordinate: Array, state: ModelState) -> tuple[dict[str, Array], Array | None]:
-                outputs = self.model.apply(self.locate(surface, coordinate)[0], state, images, False)[0]
+                outputs, _ = self._network_at(surface, coordinate).replace(model_state=state).apply(images)
                 values = {name: metric.values(reference, outputs, labels) for name, metric in metrics.items()}
                 return values, outputs.embedding if keep else None
 
@@ -173,7 +173,7 @@ class Evaluation:
         """The reference's outputs, unless no metric reads them."""
         if not any("reference" in metric.needs for _, metric in self.metrics):
             return None
-        return self.model.apply(*data.reference, images, False)[0]
+        return data.reference.apply(images)[0]
 
     def _probes(self, data: LandscapeData, embeddings: dict[str, Any]) -> Values:
         def probe(metric: ProbeMetric, train: Array, test: Array) -> Array:
@@ -203,17 +203,14 @@ def _joined(values: Float[Array, "batches points batch ..."], count: int) -> Flo
 
 
 def check_needs(metrics: tuple[tuple[str, Metric], ...], data: LandscapeData) -> None:
-    """Raises ConfigError where a metric needs labels or a reference that the data lacks."""
+    """Raises ArgumentError where a metric needs labels or a reference that the data lacks."""
     for name, metric in metrics:
         if "labels" in metric.needs and any(split.labels is None for split in data.splits.values()):
-            raise ConfigError(
-                f"metrics has {name!r}, which needs labels, but the data has none; drop it or choose labelled data."
-            )
+            problem = f"has {name!r}, which needs labels, but the data has none"
+            raise ArgumentError("metrics", problem, "drop it or choose labelled data")
         if "reference" in metric.needs and data.reference is None:
-            raise ConfigError(
-                f"metrics has {name!r}, which compares with a reference network, but there is none; name one in "
-                "--config.reference."
-            )
+            problem = f"has {name!r}, which compares with a reference network, but there is none"
+            raise ArgumentError("metrics", problem, "drop it or name a reference")
 
 
 def calibration_batches(images: Any, examples: int, batch_size: int, key: Key) -> Any:

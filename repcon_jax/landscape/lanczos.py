@@ -50,7 +50,7 @@ def lanczos(
         size: length of the vectors.
         iterations: products to compute, from 1 to ``size``; the basis takes 4 * iterations * size bytes.
     Raises:
-        ConfigError: iterations is out of range.
+        ArgumentError: iterations is out of range.
 
     Source: Lanczos (1950), J. Res. Natl. Bur. Stand. 45; reorthogonalisation twice as in Giraud et al. (2005),
     Numer. Math. 101.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import ConfigError, TreeError, did_you_mean
+from repcon_jax.errors import ArgumentError, TreeError, did_you_mean
 from repcon_jax.trees import check_same_shapes, combine, dot
 from repcon_jax.typing import Params, PyTree
 
@@ -58,7 +58,7 @@ def plane_through(
             parameter.
     Raises:
         TreeError: the trees differ in structure or shape, or lie on one line to within float32 rounding.
-        ConfigError: an unknown origin or basis.
+        ArgumentError: an unknown origin or basis.
 
     >>> corner, right, top = ({"w": jnp.array(point)} for point in ([1.0, 1.0], [3.0, 1.0], [1.0, 5.0]))
     >>> plane = plane_through(corner, right, top, basis="orthonormal")
@@ -90,7 +90,7 @@ def plane_along(centre: Params, first_direction: PyTree, second_direction: PyTre
         basis: as in ``plane_through``; the anchors are centre, centre + u and centre + v.
     Raises:
         TreeError: the trees differ in structure or shape, or the directions are parallel to within float32 rounding.
-        ConfigError: an unknown basis.
+        ArgumentError: an unknown basis.
     """
     check_same_shapes({"centre": centre, "first_direction": first_direction, "second_direction": second_direction})
     spans = [_on_host(first_direction), _on_host(second_direction)]
@@ -195,9 +195,9 @@ def _check_span(length: float, rounding: float, what: str, fix: str) -> None:
         )
 
 
-def _check_choice(field: str, value: str, allowed: Any) -> None:
+def _check_choice(argument: str, value: str, allowed: Any) -> None:
     if value not in get_args(allowed):
-        raise ConfigError(f"{field} is {value!r}; {did_you_mean(value, get_args(allowed))}.")
+        raise ArgumentError(argument, f"is {value!r}", did_you_mean(value, get_args(allowed)))
 
 
 def _on_host(tree: PyTree) -> list[np.ndarray]:

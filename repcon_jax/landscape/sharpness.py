@@ -43,7 +43,7 @@ def sharpness(
     Returns:
         Scalar, in units of the loss.
     Raises:
-        ConfigError: radius or steps is out of range.
+        ArgumentError: radius or steps is out of range.
 
     Source: SAM (arXiv 2010.01412), equations 1 and 2; ``"filter"`` is ASAM (arXiv 2102.11600), section 3, with its
     filter-wise operator.
@@ -76,9 +76,9 @@ def _scales(params: Params, scale: Literal["uniform", "filter"]) -> PyTree:
 
 
 def _of_norm(tree: PyTree, length: Scalar) -> PyTree:
-    found = norm(tree)
+    present = norm(tree)
     # A vanishing gradient stays where it is instead of becoming NaN.
-    factor = jnp.where(found > 0, length / jnp.where(found > 0, found, 1.0), 0.0)
+    factor = jnp.where(present > 0, length / jnp.where(present > 0, present, 1.0), 0.0)
     return jax.tree.map(lambda leaf: leaf * factor, tree)
 
 

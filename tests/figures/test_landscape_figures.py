@@ -6,13 +6,26 @@ import re
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.colors import LogNorm
 
 from repcon_jax.errors import ConfigError
 from repcon_jax.figures.landscapes import landscape_tables, write_landscape_figures, write_landscape_report
+from repcon_jax.figures.landscapes.curvature import valleys_figure
 from repcon_jax.figures.landscapes.interactive import page_figure
 from repcon_jax.figures.landscapes.planes import plane_figure
-from repcon_jax.figures.landscapes.scales import limits, numbers, scale_of
+from repcon_jax.figures.landscapes.scales import first_of_each, limits, numbers, scale_of
+from repcon_jax.records.scores import Score, plain_scores
 
+SCORES = {
+    "norm(part='encoder')": Score("norm, part='encoder'"),
+    "train/kl_divergence": Score("train KL divergence", "nats", False, "log"),
+    "train/cross_entropy": Score("train cross-entropy", "nats", False),
+    "test/error": Score("test error", "fraction", False),
+    "linear": Score("linear accuracy", "fraction", True),
+    "linear(standardise=True)": Score("linear accuracy, standardise=True", "fraction", True),
+    "cross_entropy": Score("cross-entropy", "nats", False),
+}
+DECLARED = {"scores": plain_scores(SCORES)}
 POINTS = {"teacher": (0.0, 0.0), "student": (4.0, 0.0), "supervised": (1.0, 3.0)}
 
 
@@ -42,7 +55,7 @@ def plane(*grids, basis="orthonormal"):
         for name, place in POINTS.items()
     ]
     about = {"kind": "plane", "title": "Three networks", "batch_norm": "recalibrated", "origin": "first"}
-    return {**about, "basis": basis, "reference": "teacher", "points": points, "grids": list(grids)}
+    return {**about, **DECLARED, "basis": basis, "reference": "teacher", "points": points, "grids": list(grids)}
 
 
 WHOLE = grid("whole", [-2.0, 0.0, 2.0, 4.0, 6.0], [-1.0, 0.0, 1.0, 4.0])
@@ -70,7 +83,7 @@ def paths():
         },
     }
     about = {"kind": "paths", "title": "Students", "batch_norm": "recalibrated", "path": "linear", "aligned": False}
-    return {**about, "t": np.linspace(0, 1, 5).tolist(), "groups": groups}
+    return {**about, **DECLARED, "t": np.linspace(0, 1, 5).tolist(), "groups": groups}
 
 
 def curvature():
@@ -84,7 +97,8 @@ def curvature():
     positive = {**point, "eigenvalues": [1e3, 1.0], "residuals": [0.0, 0.0], "fisher_trace": None}
     line = {"t": [-1.0, 0.0, 1.0], "values": [2.0, 0.01, None], "slopes": [-2.0, 1.0], "asymmetry": 0.3125}
     points, lines = {"teacher": point, "student at 10 epochs": positive}, {"teacher -> student at 10 epochs": line}
-    return {"kind": "curvature", "title": "Curvature", "loss": "cross_entropy", "points": points, "lines": lines}
+    about = {"kind": "curvature", "title": "Curvature", "loss": "cross_entropy", **DECLARED}
+    return {**about, "points": points, "lines": lines}
 
 
 EXPECTED = {
@@ -121,7 +135,7 @@ def test_a_page_needs_no_other_file(tmp_path):
     assert len(text) > 1_000_000
     assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=", text)
     for metric in CROP["values"]:
-        assert scale_of(metric).title in text.replace("\\u0027", "'")
+        assert SCORES[metric].label in text.replace("\\u0027", "'")
 
 
 def test_a_page_shows_one_metric_at_a_time_and_says_true_values():
@@ -141,7 +155,7 @@ def test_a_page_shows_one_metric_at_a_time_and_says_true_values():
 def test_a_picture_shows_every_metric_and_point_on_cells_around_the_grid():
     figure = plane_figure(plane(WHOLE, CROP), WHOLE)
     panels = [panel for panel in figure.axes if panel.get_title()]
-    assert [p.get_title() for p in panels] == [scale_of(m).label for m in WHOLE["values"] if "norm" not in m]
+    assert [p.get_title() for p in panels] == [scale_of(DECLARED, m).label for m in WHOLE["values"] if "norm" not in m]
     assert panels[0].get_xlim() == (-3, 7)
     assert panels[0].get_ylim() == (-1.5, 5.5)
     assert panels[0].collections[0].norm.vmin == pytest.approx(0.1)
@@ -219,7 +233,7 @@ def test_the_table_of_a_plane_has_the_values_at_its_points():
     assert ["metric", *POINTS] == table[0]
     assert ["coordinates", "(0, 0)", "(4, 0)", "(1, 3)"] in table
     assert ["train KL divergence (nats)", "0", "1.6", "1"] in table
-    assert ["linear probe, standardise=True, accuracy (%)", "24.10", "20.56", "70.00"] in table
+    assert ["linear accuracy, standardise=True (%)", "24.10", "20.56", "70.00"] in table
 
 
 def test_the_table_of_paths_has_barriers_and_instabilities():
@@ -233,6 +247,37 @@ def test_the_tables_of_curvature_have_points_and_lines():
     assert ["teacher", "12.5", "-0.5", "40.25 ± 1.5", "37.75", "0.375", "2.625"] in table
     assert ["student at 10 epochs", "1000", "1", "40.25 ± 1.5", "-", "0.375", "2.625"] in table
     assert ["teacher -> student at 10 epochs", "-2", "1", "0.3125"] in table
+
+
+def test_the_loss_along_lines_is_named_as_declared():
+    figure = valleys_figure(curvature())
+    assert figure.get_supylabel() == "cross-entropy (nats)"
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("results", [plane(WHOLE, CROP), paths(), curvature()], ids=lambda results: results["kind"])
+def test_results_without_declarations_are_drawn_and_tabulated_as_bare_numbers(results, tmp_path):
+    bare = {name: value for name, value in results.items() if name != "scores"}
+    assert write_landscape_figures(tmp_path / "figures", bare)
+    assert write_landscape_report(tmp_path, bare).exists()
+    if bare["kind"] == "plane":
+        assert ["linear(standardise=True)", "0.241", "0.2056", "0.7"] in rows(bare)
+        figure = plane_figure(bare, WHOLE)
+        assert [panel.get_title() for panel in figure.axes if panel.get_title()] == list(WHOLE["values"])
+        plt.close(figure)
+
+
+def test_what_is_drawn_follows_from_declarations_and_not_from_names(tmp_path):
+    """A metric called norm that should be low, and a loss that says only where one is."""
+    renamed = {"norm": Score("size", "m", False, "log"), "kl_divergence": Score("place")}
+    values = {"kl_divergence": WHOLE["values"]["linear"], "norm": WHOLE["values"]["train/cross_entropy"]}
+    results = {**plane({**WHOLE, "values": values}), "scores": plain_scores(renamed)}
+    figure = plane_figure(results, results["grids"][0])
+    assert [panel.get_title() for panel in figure.axes if panel.get_title()] == ["size (m)"]
+    assert isinstance(figure.axes[0].collections[0].norm, LogNorm)
+    assert "contours: place" in [text.get_text() for text in figure.legends[0].get_texts()]
+    plt.close(figure)
+    assert first_of_each(results, values) == ["norm"]
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones(tmp_path):

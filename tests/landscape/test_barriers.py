@@ -62,12 +62,12 @@ def test_instability_is_over_pairs():
     values = np.array([[1.0, 4.0, 1.0], [0.0, 0.0, 2.0], [1.0, 1.0, 1.0]])
     assert len(all_pairs(3)) == 3
     heights = np.array([3.0, 1.0, 0.0])
-    found = instability(values)
-    assert {k: float(v) for k, v in found.items()} == pytest.approx(
+    actual = instability(values)
+    assert {k: float(v) for k, v in actual.items()} == pytest.approx(
         {"mean": heights.mean(), "std": heights.std(), "min": 0.0, "max": 3.0}
     )
 
 
 def test_a_single_point_is_no_path():
-    with pytest.raises(ValueError, match="a barrier has 1 points but needs both ends; give at least 2"):
+    with pytest.raises(ValueError, match="values has 1 points but a barrier needs both ends; give at least 2"):
         barrier(np.zeros(1))

@@ -67,8 +67,8 @@ def test_rescaling_filters_rescales_the_direction_alike_and_the_drawn_scale_does
     factors = jnp.arange(1.0, 6.0)
     rescaled = {**reference, "conv": {**reference["conv"], "kernel": reference["conv"]["kernel"] * factors}}
     doubled = jax.tree.map(lambda leaf: 2.0 * leaf, direction)
-    found = filter_normalise(doubled, rescaled)["conv"]["kernel"]
-    np.testing.assert_allclose(found, filter_normalise(direction, reference)["conv"]["kernel"] * factors, rtol=1e-5)
+    actual = filter_normalise(doubled, rescaled)["conv"]["kernel"]
+    np.testing.assert_allclose(actual, filter_normalise(direction, reference)["conv"]["kernel"] * factors, rtol=1e-5)
 
 
 def test_a_filter_of_zeros_in_the_direction_stays_zero():
@@ -106,10 +106,10 @@ def test_principal_directions_agree_with_a_singular_value_decomposition(centred_
     given = jax.tree.map(lambda *leaves: jnp.stack(leaves), *points) if stacked else points
     directions, ratios = principal_directions(given, points[-1] if centred_on_the_last else None, count=3)
     np.testing.assert_allclose(ratios, singular[:3] ** 2 / np.sum(singular**2), rtol=1e-5)
-    found = np.stack([flat(direction) for direction in directions])
-    np.testing.assert_allclose(np.abs(np.sum(found * right[:3], axis=1)), np.ones(3), rtol=1e-5)
-    np.testing.assert_allclose(found @ found.T, np.eye(3), atol=1e-6)
-    coordinates = offsets @ found.T
+    actual = np.stack([flat(direction) for direction in directions])
+    np.testing.assert_allclose(np.abs(np.sum(actual * right[:3], axis=1)), np.ones(3), rtol=1e-5)
+    np.testing.assert_allclose(actual @ actual.T, np.eye(3), atol=1e-6)
+    coordinates = offsets @ actual.T
     assert np.all(coordinates[np.argmax(np.abs(coordinates), axis=0), np.arange(3)] > 0)
 
 

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 
 from repcon_jax import losses
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError, ConfigError
 from repcon_jax.landscape import linear_path, plane_through
 from repcon_jax.landscape.evaluation import Evaluation, LandscapeData, Split, calibration_batches
-from repcon_jax.landscape.metric import METRICS, build_metric
-from repcon_jax.models import attach_head, create_encoder, create_head
-from repcon_jax.models.pixels import normalise
+from repcon_jax.landscape.metric import METRICS, build_metric, scores_of
+from repcon_jax.models import Network, Pixels, attach_head, create_encoder, create_head, normalise
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.probing import run_probes
 from repcon_jax.random import stream
+from repcon_jax.records.scores import Score
 from repcon_jax.tasks.landscape.surfaces import barycentric, on_path, on_plane, states_for
 from repcon_jax.trees import combine, norm
 
 MEAN, STD = jnp.array([0.4]), jnp.array([0.3])
+PIXELS = Pixels(tuple(MEAN.tolist()), tuple(STD.tolist()))
 TEXTS = (
     "kl_divergence",
     "cross_entropy",
@@ -52,12 +53,14 @@ def data_of(reference=None, num_examples=22):
     labels = jnp.asarray(random.integers(0, 3, num_examples), jnp.int32)
     parts = {"train": Split(jnp.asarray(images), labels), "test": Split(jnp.asarray(images[:9]), labels[:9])}
     calibration = calibration_batches(images, 16, 8, jax.random.key(1))
-    return LandscapeData(parts, calibration, MEAN, STD, reference, jax.random.key(2))
+    return LandscapeData(parts, calibration, reference, jax.random.key(2))
 
 
 def evaluation_of(model, locate, texts=TEXTS, **options):
     metrics = tuple((text, build_metric(text)) for text in texts)
-    return Evaluation(model, locate, metrics, num_classes=3, batch_size=8, measured_on=("train", "test"), **options)
+    return Evaluation(
+        model, PIXELS, locate, metrics, num_classes=3, batch_size=8, measured_on=("train", "test"), **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def measured():
     """A path of three points between two networks without batch norm, the last batch incomplete."""
     model = model_of()
     ends = [network(model, seed) for seed in (0, 1)]
-    data = data_of(reference=ends[0])
+    data = data_of(reference=Network(*ends[0], model, PIXELS))
     surface = linear_path(ends[0][0], ends[1][0]), (ends[0][1],)
     evaluation = evaluation_of(model, on_path)
     values = jax.jit(evaluation.evaluate)(surface, data, jnp.array([[0.0], [0.5], [1.0]]))
@@ -79,7 +82,7 @@ def test_the_ends_of_a_path_equal_direct_evaluation(measured):
         outputs = {}
         for part, split in data.splits.items():
             images = normalise(split.images, MEAN, STD)
-            reference, outputs[part] = (apply(*found, images) for found in (ends[0], (params, state)))
+            reference, outputs[part] = (apply(*at, images) for at in (ends[0], (params, state)))
             logits = outputs[part].logits
             expected = {
                 "kl_divergence": losses.kl_divergence(reference.logits, logits),
@@ -125,18 +128,21 @@ def test_points_at_once_one_by_one_and_in_part_agree(measured):
 def test_recalibrated_statistics_are_those_of_the_batches():
     model = model_of("batch")
     params, state = network(model, 0)
-    batches = normalise(data_of().calibration, MEAN, STD)
-    found = jax.jit(recalibrate, static_argnums=0)(model.apply, params, state, batches)
+    pixels = data_of().calibration
+    batches = normalise(pixels, MEAN, STD)
+    given = Network(params, state, model, PIXELS)
+    calibrated = jax.jit(recalibrate)(given, pixels)
     # One hidden layer's input is linear in the pixels, so its statistics are known in closed form.
     inputs = batches.reshape(2, 8, -1) @ params["encoder"]["linear1"]["kernel"] + params["encoder"]["linear1"]["bias"]
     expected = [np.mean(np.mean(inputs, 1), 0), np.mean(np.var(inputs, 1, ddof=1), 0)]
-    first = found["encoder"]["norm1"]
+    first = calibrated.model_state["encoder"]["norm1"]
     np.testing.assert_allclose(first["mean"], expected[0], atol=1e-5)
     np.testing.assert_allclose(first["var"], expected[1], rtol=1e-4)
-    other = jax.tree.map(lambda leaf: leaf + 1, state)
-    again = jax.jit(recalibrate, static_argnums=0)(model.apply, params, other, batches)
-    jax.tree.map(np.testing.assert_array_equal, again, found)
-    assert recalibrate(model.apply, params, {"encoder": {}}, batches) == {"encoder": {}}
+    assert calibrated.params["encoder"].keys() == params["encoder"].keys()
+    again = jax.jit(recalibrate)(given.replace(model_state=jax.tree.map(lambda leaf: leaf + 1, state)), pixels)
+    jax.tree.map(np.testing.assert_array_equal, again.model_state, calibrated.model_state)
+    without = given.replace(model_state={"encoder": {}})
+    assert recalibrate(without, pixels) is without
 
 
 @pytest.mark.parametrize("choice", ["recalibrated", "interpolated", "first"])
@@ -148,18 +154,18 @@ def test_batch_norm_statistics_are_what_the_option_says(choice):
     surface = plane, states_for(choice, [state for _, state in networks])
     evaluation = evaluation_of(model, on_plane, ("supervised_loss",), batch_norm=choice)
     middle = plane.anchors.mean(0)
-    found = jax.jit(evaluation.evaluate)(surface, data, middle[None])["train/supervised_loss"][0]
+    loss = jax.jit(evaluation.evaluate)(surface, data, middle[None])["train/supervised_loss"][0]
     params, mean_state = (combine([n[i] for n in networks], [1 / 3] * 3) for i in range(2))
-    batches = normalise(data.calibration, MEAN, STD)
+    mean_network = Network(params, mean_state, model, PIXELS)
     state = {
-        "recalibrated": recalibrate(model.apply, params, mean_state, batches),
+        "recalibrated": recalibrate(mean_network, data.calibration).model_state,
         "interpolated": mean_state,
         "first": networks[0][1],
     }[choice]
     images = normalise(data.splits["train"].images, MEAN, STD)
     logits = model.apply(params, state, images)[0].logits
     labels = data.splits["train"].labels
-    np.testing.assert_allclose(found, losses.softmax_cross_entropy_with_labels(logits, labels), rtol=1e-4)
+    np.testing.assert_allclose(loss, losses.softmax_cross_entropy_with_labels(logits, labels), rtol=1e-4)
 
 
 def test_barycentric_weights_add_up_and_give_back_the_corners():
@@ -181,10 +187,10 @@ def test_barycentric_weights_add_up_and_give_back_the_corners():
 def test_a_metric_whose_needs_are_not_met_is_refused(text, reference, message):
     model = model_of()
     ends = [network(model, seed) for seed in (0, 1)]
-    data = data_of(reference=ends[0] if reference else None)
+    data = data_of(reference=Network(*ends[0], model, PIXELS) if reference else None)
     data = data.replace(splits={name: part.replace(labels=None) for name, part in data.splits.items()})
     evaluation = evaluation_of(model, on_path, (text,))
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         evaluation.evaluate((linear_path(ends[0][0], ends[1][0]), (ends[0][1],)), data, jnp.zeros((1, 1)))
 
 
@@ -199,5 +205,54 @@ def test_probes_in_a_landscape_score_what_the_suite_scores():
     key = jax.random.key(0)
     suite = run_probes(("knn(neighbours=3)",), features, labels, features[:7], labels[:7], 3, key)
     features, labels = jnp.asarray(features), jnp.asarray(labels)
-    found = build_metric("knn(neighbours=3)").probe(features, labels, features[:7], labels[:7], 3, key)[0]
-    assert suite["knn(neighbours=3)"]["value"] == float(found)
+    accuracy = build_metric("knn(neighbours=3)").probe.fit_and_score(
+        features, labels, features[:7], labels[:7], 3, key
+    )[0]
+    assert suite["knn(neighbours=3)"]["value"] == float(accuracy)
+
+
+def test_a_reference_of_another_architecture_size_and_statistics_sees_the_same_images():
+    model = model_of()
+    ends = [network(model, seed) for seed in (0, 1)]
+    encoder = create_encoder("convnet", width=0.125, num_stages=2)
+    other = attach_head(encoder, create_head("linear", num_classes=3))
+    pixels = Pixels((0.1, 0.2, 0.3), (0.5, 0.6, 0.7), (8, 8))
+    reference = Network(*jax.jit(other.init)(jax.random.key(3), jnp.zeros((1, 8, 8, 3))), other, pixels)
+    data = data_of(reference=reference)
+    evaluation = evaluation_of(model, on_path, ("kl_divergence", "mean_squared_error"))
+    surface = linear_path(ends[0][0], ends[1][0]), (ends[0][1],)
+    values = jax.jit(evaluation.evaluate)(surface, data, jnp.array([[1.0]]))
+    images = data.splits["test"].images
+    logits = Network(*ends[1], model, PIXELS).apply(images)[0].logits
+    # What the reference sees: grey in three channels, enlarged, with its own statistics.
+    seen = jax.image.resize(jnp.repeat(images / 255, 3, axis=-1), (9, 8, 8, 3), "linear")
+    seen = (seen - jnp.array(pixels.mean)) / jnp.array(pixels.std)
+    compared = other.apply(reference.params, reference.model_state, seen)[0].logits
+    expected = {"kl_divergence": losses.kl_divergence, "mean_squared_error": losses.mean_squared_error}
+    for name, distance in expected.items():
+        np.testing.assert_allclose(values[f"test/{name}"][0], distance(compared, logits), rtol=1e-4)
+
+
+def test_outputs_of_another_size_than_the_references_are_refused():
+    model = model_of()
+    ends = [network(model, seed) for seed in (0, 1)]
+    other = attach_head(create_encoder("mlp", widths=(4,)), create_head("linear", num_classes=1))
+    reference = Network(*other.init(jax.random.key(0), jnp.zeros((1, 4, 4, 1))), other, PIXELS)
+    surface = linear_path(ends[0][0], ends[1][0]), (ends[0][1],)
+    for metric, sizes in {
+        "kl_divergence": "logits of size 1 where the network's size is 3",
+        "embedding_kl_divergence": "an embedding of size 4 where the network's size is 5",
+    }.items():
+        with pytest.raises(ArgumentError, match=f"reference has {sizes}"):
+            evaluation_of(model, on_path, (metric,)).evaluate(surface, data_of(reference), jnp.zeros((1, 1)))
+
+
+def test_every_value_in_the_results_has_a_declaration_and_no_two_have_one_label(measured):
+    *_, values = measured
+    scores = scores_of(TEXTS, ("train", "test"))
+    assert scores.keys() == values.keys()
+    assert len({score.label for score in scores.values()}) == len(scores)
+    assert scores["test/error"] == Score("test error", "fraction", higher_is_better=False)
+    assert scores["train/kl_divergence"] == Score("train KL divergence", "nats", False, "log")
+    assert scores[TEXTS[7]] == Score("knn accuracy, neighbours=3, standardise=True", "fraction", True)
+    assert scores["norm(part='head')"].higher_is_better is None

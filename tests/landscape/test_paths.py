@@ -40,9 +40,9 @@ def points_of(kind, seed=0):
     return [tree(seed + i, 0.3 + i) for i in range(2 if kind in ("linear", "spherical") else 4)]
 
 
-def assert_equal(found, expected):
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
-    assert jax.tree.map(jnp.result_type, found) == jax.tree.map(jnp.result_type, expected)
+def assert_equal(actual, expected):
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+    assert jax.tree.map(jnp.result_type, actual) == jax.tree.map(jnp.result_type, expected)
 
 
 @settings(deadline=None, max_examples=15)
@@ -69,9 +69,9 @@ def test_the_derivative_in_t_is_that_of_finite_differences_and_not_lost_at_the_e
 def test_linear_is_lerp():
     first, second = tree(0), tree(1)
     for t in (0.25, 0.5):
-        found, expected = call(linear_path(first, second), t), lerp(first, second, t)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-2, atol=1e-2), found, expected)
-        np.testing.assert_allclose(found["a"]["kernel"], expected["a"]["kernel"], rtol=1e-4, atol=1e-6)
+        actual, expected = call(linear_path(first, second), t), lerp(first, second, t)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-2, atol=1e-2), actual, expected)
+        np.testing.assert_allclose(actual["a"]["kernel"], expected["a"]["kernel"], rtol=1e-4, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=10)
@@ -89,8 +89,8 @@ def test_bezier_agrees_with_de_casteljau():
             left = points[:count]
             while len(left) > 1:
                 left = [(1 - t) * a + t * b for a, b in itertools.pairwise(left)]
-            found = call(bezier_path([vector(*point) for point in points[:count]]), t)["w"]
-            np.testing.assert_allclose(found, left[0], rtol=1e-5, atol=1e-6)
+            actual = call(bezier_path([vector(*point) for point in points[:count]]), t)["w"]
+            np.testing.assert_allclose(actual, left[0], rtol=1e-5, atol=1e-6)
 
 
 def test_piecewise_passes_through_every_point_and_halfway_between():
@@ -128,8 +128,8 @@ def test_spherical_interpolates_the_norm_and_turns_evenly():
 @pytest.mark.parametrize("distance", [0.0, 1e-20, 1e-7, 1e-4])
 def test_spherical_is_linear_where_the_ends_are_close(distance):
     start, end = vector(1.0, 2.0), vector(1.0 + distance, 2.0)
-    found = call(spherical_path(start, end), 0.25)["w"]
-    np.testing.assert_allclose(found, linear_path(start, end)(0.25)["w"], rtol=1e-6)
+    actual = call(spherical_path(start, end), 0.25)["w"]
+    np.testing.assert_allclose(actual, linear_path(start, end)(0.25)["w"], rtol=1e-6)
 
 
 def test_spherical_refuses_ends_without_a_direction_or_opposite_to_each_other():

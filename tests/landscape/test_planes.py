@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from repcon_jax.errors import ConfigError, TreeError
+from repcon_jax.errors import ArgumentError, TreeError
 from repcon_jax.landscape.planes import extent_around, grid, map_to_tree, plane_along, plane_through, project, residual
 from repcon_jax.trees import combine, distance, norm
 
@@ -57,8 +57,8 @@ def test_the_maps_agree_with_least_squares_in_float64(make, origin, basis):
     largest = max(1.0, float(jnp.abs(plane.anchors).max()))
     along = np.array([[0.0, 0.0], [0.4, -0.7]]) * size / np.linalg.norm(vectors, axis=0)
     for coordinates in along:
-        found = map_to_tree(plane, jnp.asarray(coordinates, jnp.float32))
-        assert np.linalg.norm(flat(found) - start - vectors @ coordinates) < 2e-6 * size
+        actual = map_to_tree(plane, jnp.asarray(coordinates, jnp.float32))
+        assert np.linalg.norm(flat(actual) - start - vectors @ coordinates) < 2e-6 * size
     stranger = combine([trees[1], random_tree(7)], [1.0, 0.1])
     exact = np.linalg.lstsq(vectors, flat(stranger) - start, rcond=None)[0]
     np.testing.assert_allclose(project(plane, stranger), exact, atol=2e-6 * largest)
@@ -114,8 +114,8 @@ def test_no_point_of_the_plane_has_a_smaller_norm_than_its_origin_of_minimum_nor
     plane = plane_through(*trees, origin="minimum_norm", basis="orthonormal")
     smallest = np.linalg.norm(flat(map_to_tree(plane, jnp.zeros(2))))
     for point in [*np.asarray(5.0 * POINTS[1:]), *np.asarray(plane.anchors)]:
-        found = np.linalg.norm(flat(map_to_tree(plane, jnp.asarray(point))))
-        np.testing.assert_allclose(found, np.hypot(smallest, np.linalg.norm(point)), rtol=1e-5)
+        actual = np.linalg.norm(flat(map_to_tree(plane, jnp.asarray(point))))
+        np.testing.assert_allclose(actual, np.hypot(smallest, np.linalg.norm(point)), rtol=1e-5)
 
 
 def test_a_residual_is_orthogonal_to_the_plane_and_does_not_move_the_projection():
@@ -170,9 +170,9 @@ def test_foreign_networks_and_unknown_choices_are_refused():
     with pytest.raises(TreeError, match="'first_direction' has nothing"):
         plane_along(first, {"bias": second["bias"]}, third)
     # The annotation catches it first while the tests run.
-    with pytest.raises((ConfigError, TypeCheckError)):
+    with pytest.raises((ArgumentError, TypeCheckError)):
         plane_through(first, second, third, origin="middle")
-    with pytest.raises((ConfigError, TypeCheckError)):
+    with pytest.raises((ArgumentError, TypeCheckError)):
         plane_along(first, second, third, basis="rms")
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.landscape.sharpness import sharpness
 from repcon_jax.landscape.slopes import one_sided_slopes, valley_asymmetry
 
@@ -35,16 +35,16 @@ def bowl(x):
 
 def test_one_step_has_the_closed_form_of_a_quadratic_for_every_radius():
     radii = jnp.array([0.01, 0.1, 1.0])
-    found = jax.jit(jax.vmap(lambda radius: sharpness(quadratic, jnp.zeros(6), radius)))(radii)
+    actual = jax.jit(jax.vmap(lambda radius: sharpness(quadratic, jnp.zeros(6), radius)))(radii)
     gradient, hessian = np.asarray(GRADIENT, np.float64), np.asarray(HESSIAN, np.float64)
     length = np.linalg.norm(gradient)
     curvature = gradient @ hessian @ gradient / length**2
-    np.testing.assert_allclose(found, radii * length + 0.5 * radii**2 * curvature, rtol=1e-5)
+    np.testing.assert_allclose(actual, radii * length + 0.5 * radii**2 * curvature, rtol=1e-5)
 
 
 def test_many_steps_at_a_minimum_find_the_leading_eigenvalue():
-    found = jax.jit(lambda key: sharpness(bowl, jnp.zeros(6), 0.3, steps=60, key=key))(KEY)
-    np.testing.assert_allclose(found, 0.5 * 0.3**2 * np.linalg.eigvalsh(HESSIAN)[-1], rtol=1e-4)
+    actual = jax.jit(lambda key: sharpness(bowl, jnp.zeros(6), 0.3, steps=60, key=key))(KEY)
+    np.testing.assert_allclose(actual, 0.5 * 0.3**2 * np.linalg.eigvalsh(HESSIAN)[-1], rtol=1e-4)
 
 
 def test_more_steps_find_no_less_and_nothing_in_the_ball_is_sharper_than_many():
@@ -75,8 +75,8 @@ def test_filters_are_changed_relative_to_their_norms_and_other_parameters_to_the
     ]
     expected = 0.2 * np.sqrt(sum(np.sum(np.square(part)) for part in scaled))
     for steps in (1, 3):
-        found = jax.jit(functools.partial(sharpness, weighted_sum, steps=steps, scale="filter"))(PARAMS, 0.2)
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        actual = jax.jit(functools.partial(sharpness, weighted_sum, steps=steps, scale="filter"))(PARAMS, 0.2)
+        np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
 def test_filterwise_sharpness_does_not_see_the_scale_of_filters():
@@ -90,17 +90,17 @@ def test_filterwise_sharpness_does_not_see_the_scale_of_filters():
 
     rescaled = jax.tree.map(lambda leaf: leaf * factors, PARAMS)
     for steps in (1, 4):
-        found = [
+        actual = [
             float(sharpness(*given, 0.2, steps=steps, scale="filter"))
             for given in ((loss, PARAMS), (rescaled_loss, rescaled))
         ]
-        np.testing.assert_allclose(*found, rtol=1e-4)
+        np.testing.assert_allclose(*actual, rtol=1e-4)
 
 
 def test_impossible_radii_and_steps_are_refused():
-    with pytest.raises(ConfigError, match=r"radius is 0.0 but must lie in \(0, inf\]"):
+    with pytest.raises(ArgumentError, match=r"radius is 0.0 but must lie in \(0, inf\]"):
         sharpness(bowl, jnp.zeros(6), 0.0)
-    with pytest.raises(ConfigError, match="steps is 0"):
+    with pytest.raises(ArgumentError, match="steps is 0"):
         sharpness(bowl, jnp.zeros(6), 0.1, steps=0)
 
 
@@ -124,16 +124,16 @@ def test_slopes_agree_with_least_squares_over_the_window_in_any_order():
     losses = jnp.square(LINE) + 0.1 * values(7, 51)
     slopes = one_sided_slopes(losses[order], LINE[order], 0.0, 1.55)
     line = np.round(np.asarray(LINE, float), 1)
-    for found, is_used in zip(slopes, [(line <= 0) & (line >= -1.55), (line >= 0) & (line <= 1.55)], strict=True):
+    for actual, is_used in zip(slopes, [(line <= 0) & (line >= -1.55), (line >= 0) & (line <= 1.55)], strict=True):
         expected = np.polyfit(line[is_used], np.asarray(losses, float)[is_used], 1)[0]
-        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        np.testing.assert_allclose(actual, expected, rtol=1e-4)
 
 
 def test_a_symmetric_valley_has_no_asymmetry_a_mirrored_one_the_opposite_and_a_one_sided_one_all():
     line = jnp.linspace(-1.0, 1.0, 21)
     cases = [jnp.square(line), valley(line, 1.0, 3.0), valley(line, 3.0, 1.0), valley(line, 0.0, 2.0), 0.0 * line]
-    found = jax.jit(jax.vmap(valley_asymmetry, in_axes=(0, None)))(jnp.stack(cases), line)
-    np.testing.assert_allclose(found, [0.0, 0.5, -0.5, 1.0, 0.0], atol=1e-5)
+    actual = jax.jit(jax.vmap(valley_asymmetry, in_axes=(0, None)))(jnp.stack(cases), line)
+    np.testing.assert_allclose(actual, [0.0, 0.5, -0.5, 1.0, 0.0], atol=1e-5)
     np.testing.assert_allclose(valley_asymmetry(10.0 * cases[1], 0.1 * line), 0.5, rtol=1e-5)
 
 

@@ -15,6 +15,8 @@ from repcon_jax.__main__ import main
 from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.derivatives import hessian_vector_product
 from repcon_jax.errors import CheckpointError, ConfigError
+from repcon_jax.figures.landscapes import write_landscape_figures
+from repcon_jax.losses import kl_divergence
 from repcon_jax.machine.stopping import Stopped
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
@@ -28,7 +30,7 @@ from repcon_jax.tasks.landscape import run as module
 from repcon_jax.tasks.landscape.analyses import ANALYSES
 from repcon_jax.tasks.landscape.bench import build_bench
 from repcon_jax.tasks.landscape.config import LandscapeConfig, parse_landscape, plain_landscape
-from repcon_jax.tasks.landscape.losses import loss_of, state_of
+from repcon_jax.tasks.landscape.losses import loss_of, measured
 from repcon_jax.tasks.landscape.run import run_landscape
 from repcon_jax.training.checkpoints import CheckpointConfig
 from repcon_jax.training.mesh import MeshConfig
@@ -206,25 +208,25 @@ def test_curvature_is_that_of_the_loss_on_the_training_part(trained, tmp_path):
         num_points=3,
     )
     results = run_landscape(config, tmp_path)
-    found = results["points"]["run 0"]
+    point = results["points"]["run 0"]
     analysis = ANALYSES.build(config.analysis.name, **config.analysis.options)
     bench = build_bench(config, tmp_path, list(analysis.networks), (), print, lambda: 0)
-    network = bench.networks[names[0][1]]
-    state, of_network = state_of(bench, network), loss_of(bench, "supervised_loss")
+    network = measured(bench, bench.network(names[0][1]).network)
+    of_network = loss_of(bench, "supervised_loss")
 
     def loss(params):
-        return of_network(params, state)
+        return of_network(network.replace(params=params))
 
-    assert found["loss"] == pytest.approx(float(loss(network.params)), rel=1e-5)
-    assert found["residuals"][0] < 1e-2 * abs(found["eigenvalues"][0])
+    assert point["loss"] == pytest.approx(float(loss(network.params)), rel=1e-5)
+    assert point["residuals"][0] < 1e-2 * abs(point["eigenvalues"][0])
     # Rayleigh quotients of any direction lie below the largest eigenvalue in magnitude.
     vector = jax.tree.map(lambda leaf: jax.numpy.ones_like(leaf) / leaf.size, network.params)
     product = hessian_vector_product(loss, network.params, vector)
     quotient = sum(float((a * b).sum()) for a, b in zip(*map(jax.tree.leaves, (vector, product)), strict=True))
     quotient /= sum(float((a * a).sum()) for a in jax.tree.leaves(vector))
-    assert abs(quotient) <= abs(found["eigenvalues"][0]) * 1.01
+    assert abs(quotient) <= abs(point["eigenvalues"][0]) * 1.01
     line = results["lines"]["run 0 -> run 1"]
-    assert line["values"][2] == pytest.approx(found["loss"], rel=1e-5)
+    assert line["values"][2] == pytest.approx(point["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -341,6 +343,94 @@ def test_points_on_one_line_and_networks_of_another_shape_are_refused(trained, t
         run_landscape(wrong(trained, analysis=mixed), tmp_path / "shape")
 
 
+USERS_FILE = '''
+"""An analysis of its own, with results of a kind of its own."""
+
+from matplotlib import pyplot as plt
+from ml_collections import ConfigDict
+
+from repcon_jax.figures.landscapes import RESULT_KINDS, ResultKind
+from repcon_jax.records.scores import Score, plain_scores
+from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
+from repcon_jax.trees import named_leaves
+
+
+@ANALYSES.register("sizes")
+def sizes(*, network: str, most: int = 3) -> Analysis:
+    def measure(bench):
+        leaves = named_leaves(bench.network(network).network.params)
+        sizes = {name: leaf.size for name, leaf in list(leaves.items())[:most]}
+        scores = {"size": Score("entries", higher_is_better=None)}
+        return {"kind": "sizes", "title": bench.config.title, "sizes": sizes, "scores": plain_scores(scores)}
+
+    return Analysis((network,), measure)
+
+
+@RESULT_KINDS.register("sizes")
+def sizes_of_leaves() -> ResultKind:
+    def draw(folder, results):
+        figure, panel = plt.subplots()
+        panel.bar(list(results["sizes"]), list(results["sizes"].values()))
+        figure.savefig(folder / "sizes.png")
+        plt.close(figure)
+        return [folder / "sizes.png"]
+
+    def tables(results):
+        return [[["leaf", "entries"], *([name, str(size)] for name, size in results["sizes"].items())]]
+
+    return ResultKind(draw, tables)
+
+
+def get_config(network=None):
+    analysis = {"name": "sizes", "network": network, "most": 3}
+    return ConfigDict({"task": "landscape", "title": "Sizes", "analysis": analysis, "metrics": ("norm",)})
+'''
+
+
+def test_an_analysis_with_results_of_its_own_kind_is_a_file(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "write_landscape_figures", write_landscape_figures)
+    (tmp_path / "sizes.py").write_text(USERS_FILE)
+    workdir = tmp_path / "run"
+    command = [f"--config={tmp_path}/sizes.py:{trained}/seed_0/2", f"--workdir={workdir}"]
+    assert main(command) == 0
+    assert "| encoder/linear1/kernel | 384" in capsys.readouterr().out
+    assert (workdir / "figures" / "sizes.png").read_bytes().startswith(b"\x89PNG")
+    report = (workdir / "report.md").read_text()
+    assert "kind: sizes" in report
+    assert "![sizes](figures/sizes.png)" in report
+    assert json.loads((workdir / "results.json").read_text())["scores"]["size"]["label"] == "entries"
+
+
+def test_the_reference_may_be_of_another_architecture_and_another_image_size(trained, tmp_path):
+    larger = DataConfig("digits", options=SOURCES.options("digits") | {"image_size": 12}, subset=40)
+    encoder = with_options(ENCODERS, "mlp", widths=(5, 4))
+    other = {**vars(SUPERVISED), "data": larger, "encoder": encoder, "num_seeds": 1}
+    run_experiment(ExperimentConfig(**other), tmp_path / "other")
+    reference = f"{tmp_path}/other/checkpoints/seed_0/2"
+    config = wrong(trained, metrics=("kl_divergence",), reference=reference, batch_norm="first")
+    results = run_landscape(config, tmp_path / "landscape")
+    analysis = ANALYSES.build(config.analysis.name, **config.analysis.options)
+    bench = build_bench(config, tmp_path / "landscape", list(analysis.networks), (), print, lambda: 0)
+    compared, images = bench.network(reference).network, bench.data.splits["train"].images
+    assert compared.pixels.size == (12, 12)
+    assert compared.pixels.mean != bench.template.pixels.mean
+    logits = [network.apply(images)[0].logits for network in (compared, bench.network(analysis.networks[0]).network)]
+    value = results["points"][0]["values"]["train/kl_divergence"]
+    assert value == pytest.approx(float(kl_divergence(*logits)), rel=1e-4)
+    assert results["scores"]["train/kl_divergence"]["unit"] == "nats"
+
+
+def test_a_loss_that_has_no_derivatives_is_refused_by_its_declaration(trained):
+    with pytest.raises(ConfigError, match=r"analysis\.loss is 'error' but must be smooth"):
+        config_of("curvature", points=(("a", f"{trained}/seed_0/2"),), loss="error")
+
+
+def test_one_network_cannot_be_several(trained, tmp_path):
+    several = with_options(ANALYSES, "directions", centre="first/*/end", resolution=(2, 2))
+    with pytest.raises(ConfigError, match=r"'first/\*/end' stands for 3 networks where one is needed; name a member"):
+        run_landscape(wrong(trained, runs=RUNS, analysis=several), tmp_path)
+
+
 def test_a_star_stands_for_all_members_and_a_single_network_has_no_pair(trained, tmp_path):
     config = wrong(trained, runs=RUNS)
     assert expand("first/*/end:params", config.runs) == [f"first/seed_{i}/end:params" for i in range(3)]
@@ -350,10 +440,10 @@ def test_a_star_stands_for_all_members_and_a_single_network_has_no_pair(trained,
 
 
 def test_several_hosts_are_refused_and_each_is_told(monkeypatch, capsys, tmp_path):
-    told = []
-    monkeypatch.setattr("repcon_jax.machine.distributed.connect", lambda hosts, facts: told.append(facts))
+    facts_sent = []
+    monkeypatch.setattr("repcon_jax.machine.distributed.connect", lambda hosts, facts: facts_sent.append(facts))
     config = pathlib.Path(__file__).parents[2] / "configs" / "landscape.py"
     hosts = ["--coordinator=127.0.0.1:9", "--num_processes=2", "--process_id=0"]
     assert main([f"--config={config}:digits,mlp,small", f"--workdir={tmp_path}", *hosts]) == 2
     assert "the task of this config runs on one host" in capsys.readouterr().err
-    assert "the task of this config runs on one host" in told[0]["mistake"]
+    assert "the task of this config runs on one host" in facts_sent[0]["mistake"]

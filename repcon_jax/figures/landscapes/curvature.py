@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import ticker
 
 from repcon_jax.figures.landscapes.drawing import MARKERS, panel_grid, save, set_title
-from repcon_jax.figures.landscapes.scales import COLOURS, numbers, spread_widely
+from repcon_jax.figures.landscapes.scales import COLOURS, numbers, scale_of, spread_widely
 from repcon_jax.figures.landscapes.words import number
 
 # Bars of one panel: name, values by point and their standard errors, if any.
@@ -56,9 +56,10 @@ def valleys_figure(results: dict[str, Any]) -> plt.Figure:
     Args:
         results: of kind ``curvature``.
     """
+    scale = scale_of(results, results["loss"])
     figure, panels = panel_grid(len(results["lines"]), (4.2, 3.4))
     for panel, (name, line) in zip(panels, results["lines"].items(), strict=True):
-        panel.plot(line["t"], numbers(line["values"]), ".-", color=COLOURS[0], linewidth=1.5)
+        panel.plot(line["t"], numbers(line["values"], scale.factor), ".-", color=COLOURS[0], linewidth=1.5)
         if spread_widely(line["values"]):
             panel.set_yscale("log")
         _name_ends(panel, name, line["t"])
@@ -66,7 +67,7 @@ def valleys_figure(results: dict[str, Any]) -> plt.Figure:
         panel.set_title(f"{name}\nslopes {slopes}; asymmetry {number(line['asymmetry'])}", fontsize=9)
         panel.set_xlabel("place on the line", fontsize=9)
         panel.grid(alpha=0.3)
-    figure.supylabel(results["loss"].replace("_", " "), fontsize=9)
+    figure.supylabel(scale.label, fontsize=9)
     set_title(figure, results)
     return figure
 
@@ -91,11 +92,11 @@ def _draw_spectra(panel: plt.Axes, points: dict[str, Any]) -> None:
         errors = np.nan_to_num(numbers(point["residuals"]))
         panel.errorbar(np.arange(1, len(values) + 1), values, yerr=errors, label=name, linewidth=1, **style)
     every = np.concatenate([numbers(point["eigenvalues"]) for point in points.values()])
-    found = np.abs(every[np.isfinite(every)])
+    sizes = np.abs(every[np.isfinite(every)])
     if spread_widely(every):
         panel.set_yscale("log")
-    elif found.size and found.max() > 0:
-        panel.set_yscale("symlog", linthresh=max(found.max() * 1e-3, found[found > 0].min()))
+    elif sizes.size and sizes.max() > 0:
+        panel.set_yscale("symlog", linthresh=max(sizes.max() * 1e-3, sizes[sizes > 0].min()))
         panel.axhline(0, color="0.5", linewidth=0.8)
     panel.set_title("eigenvalues of the Hessian (bar: residual)", fontsize=10)
     panel.set_xlabel("rank", fontsize=9)

@@ -48,10 +48,13 @@ def page_figure(results: dict[str, Any], grid: dict[str, Any]) -> dict[str, Any]
     ]
     for i, trace in enumerate(traces):
         trace["visible"] = i < 2
-    buttons = [_button(metrics, metric) for metric in metrics]
+    buttons = [_button(results, metrics, metric) for metric in metrics]
     across, up = axis_labels(results)
     scene = {"xaxis": {"title": {"text": across}}, "yaxis": {"title": {"text": up}}, "aspectmode": "manual"}
-    scene |= {"zaxis": {"title": {"text": height_label(scale_of(metrics[0]))}}, "aspectratio": _aspect(results, grid)}
+    scene |= {
+        "zaxis": {"title": {"text": height_label(scale_of(results, metrics[0]))}},
+        "aspectratio": _aspect(results, grid),
+    }
     title = {"text": f"{title_of(results, grid)}<br><sub>{describe(results)}</sub>", "x": 0.5, "xanchor": "center"}
     menu = {"buttons": buttons, "x": 0.0, "xanchor": "left", "y": 1.0, "yanchor": "bottom", "showactive": True}
     layout = {"title": title, "scene": scene, "updatemenus": [menu], "margin": {"l": 10, "r": 10, "b": 10, "t": 90}}
@@ -59,7 +62,7 @@ def page_figure(results: dict[str, Any], grid: dict[str, Any]) -> dict[str, Any]
 
 
 def _surface(results: dict[str, Any], grid: dict[str, Any], metric: str) -> dict[str, Any]:
-    scale = scale_of(metric)
+    scale = scale_of(results, metric)
     values = numbers(grid["values"][metric], scale.factor)
     low, _ = limits(values, scale.logarithmic)
     hovers = [[f"{number(value, scale)} {scale.unit}".strip() for value in row] for row in grid["values"][metric]]
@@ -77,7 +80,7 @@ def _surface(results: dict[str, Any], grid: dict[str, Any], metric: str) -> dict
 
 
 def _points(results: dict[str, Any], grid: dict[str, Any], metric: str) -> dict[str, Any]:
-    scale = scale_of(metric)
+    scale = scale_of(results, metric)
     low, _ = limits(numbers(grid["values"][metric], scale.factor), scale.logarithmic)
     points = [point for point in points_inside(results, grid) if point["values"].get(metric) is not None]
     names = [point["name"] for point in points]
@@ -99,14 +102,15 @@ def _points(results: dict[str, Any], grid: dict[str, Any], metric: str) -> dict[
     }
 
 
-def _button(metrics: list[str], chosen: str) -> dict[str, Any]:
+def _button(results: dict[str, Any], metrics: list[str], chosen: str) -> dict[str, Any]:
     visible = [metric == chosen for metric in metrics for _ in range(2)]
-    update = [{"visible": visible}, {"scene.zaxis.title.text": height_label(scale_of(chosen))}]
-    return {"label": scale_of(chosen).title, "method": "update", "args": update}
+    scale = scale_of(results, chosen)
+    update = [{"visible": visible}, {"scene.zaxis.title.text": height_label(scale)}]
+    return {"label": scale.title, "method": "update", "args": update}
 
 
 def _hover(results: dict[str, Any], metric: str, place: Any, value: float | None) -> str:
-    scale = scale_of(metric)
+    scale = scale_of(results, metric)
     (across, up), (x, y) = axis_labels(results), place
     unit = f" {scale.unit}" if scale.unit else ""
     return f"{across}: {x:.4g}<br>{up}: {y:.4g}<br>{scale.title}: {number(value, scale)}{unit}"

@@ -1,4 +1,4 @@
-"""What lies over the colours of a plane: contours of the norm, frames of crops, and marked points."""
+"""What lies over the colours of a plane: contours of a norm, frames of crops, and marked points."""
 
 from typing import Any
 
@@ -9,15 +9,23 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from repcon_jax.figures.landscapes.drawing import MARKER_STYLE, MARKERS
-from repcon_jax.figures.landscapes.scales import is_norm, numbers, scale_of
+from repcon_jax.figures.landscapes.scales import numbers, scale_of, split_neutral
 
 _HALO = [patheffects.withStroke(linewidth=1.6, foreground="black")]
 
 
-def draw_norm(panel: plt.Axes, grid: dict[str, Any]) -> None:
-    """Thin contours of the first norm among a grid's metrics, labelled in their lines."""
-    values = next((numbers(values) for metric, values in grid["values"].items() if is_norm(metric)), None)
-    if values is None or min(values.shape) < 2 or not np.isfinite(values).any():
+def contoured(results: dict[str, Any], grid: dict[str, Any]) -> str | None:
+    """The metric of a grid that is drawn as contours over the others: the first that says only where one is."""
+    return next(iter(split_neutral(results, grid["values"])[1]), None)
+
+
+def draw_contours(panel: plt.Axes, results: dict[str, Any], grid: dict[str, Any]) -> None:
+    """Thin contours of one of a grid's metrics, labelled in their lines."""
+    metric = contoured(results, grid)
+    if metric is None:
+        return
+    values = numbers(grid["values"][metric], scale_of(results, metric).factor)
+    if min(values.shape) < 2 or not np.isfinite(values).any():
         return
     low, high = np.nanmin(values), np.nanmax(values)
     levels = [level for level in ticker.MaxNLocator(6).tick_values(low, high) if low < level < high]
@@ -63,7 +71,9 @@ def draw_points(panels: list[plt.Axes], results: dict[str, Any], edges: tuple[np
 
 def line_handles(results: dict[str, Any], grid: dict[str, Any]) -> list[Line2D]:
     """Entries of the contours and frames for a legend."""
-    names = {"-": [f"contours: {scale_of(metric).title}" for metric in grid["values"] if is_norm(metric)]}
-    names["--"] = ["a crop" for crop in results["grids"] if crop is not grid and grid["name"] == "whole"]
+    metric = contoured(results, grid)
+    names = {} if metric is None else {"-": f"contours: {scale_of(results, metric).title}"}
+    if grid["name"] == "whole" and len(results["grids"]) > 1:
+        names["--"] = "a crop"
     style = {"color": "white", "linewidth": 0.9, "path_effects": _HALO}
-    return [Line2D([], [], linestyle=line, label=found[0], **style) for line, found in names.items() if found]
+    return [Line2D([], [], linestyle=line, label=name, **style) for line, name in names.items()]

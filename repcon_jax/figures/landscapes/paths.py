@@ -46,11 +46,11 @@ def paths_figure(results: dict[str, Any]) -> plt.Figure:
     metrics = metrics_of(results)
     figure, panels = panel_grid(len(metrics), _SIZE, most=4)
     for panel, metric in zip(panels, metrics, strict=True):
-        scale = scale_of(metric)
+        scale = scale_of(results, metric)
         for i, (name, group) in enumerate(results["groups"].items()):
             rows = [numbers(p["values"][metric], scale.factor) for p in group["pairs"] if metric in p["values"]]
             if rows:
-                label = f"{name}: {mean_and_spread(group['instability'].get(metric, {}), metric)}"
+                label = f"{name}: {mean_and_spread(group['instability'].get(metric, {}), scale)}"
                 _draw_group(panel, results["t"], np.ma.masked_invalid(rows), COLOURS[i % len(COLOURS)], label)
         panel.set_title(scale.label, fontsize=10)
         panel.set_xlabel(f"place on the {results['path']} path", fontsize=9)
@@ -82,8 +82,8 @@ def barriers_figure(results: dict[str, Any]) -> plt.Figure:
     width = 0.9 + max(0.7, 0.075 * max(map(len, groups))) * len(groups)
     figure, panels = panel_grid(len(metrics), (width, _SIZE[1]))
     for panel, metric in zip(panels, metrics, strict=True):
-        scale = scale_of(metric)
-        drawn = [_draw_barriers(panel, i, group, metric) for i, group in enumerate(groups.values())]
+        scale = scale_of(results, metric)
+        drawn = [_draw_barriers(panel, i, group, metric, scale.factor) for i, group in enumerate(groups.values())]
         if spread_widely([value for values in drawn for value in values]):
             panel.set_yscale("log")
             panel.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
@@ -100,10 +100,8 @@ def barriers_figure(results: dict[str, Any]) -> plt.Figure:
     return figure
 
 
-def _draw_barriers(panel: plt.Axes, place: int, group: dict[str, Any], metric: str) -> np.ndarray:
-    factor = scale_of(metric).factor
-    found = [pair["barrier"].get(metric, {}).get("over_mean") for pair in group["pairs"]]
-    values = numbers(found, factor)
+def _draw_barriers(panel: plt.Axes, place: int, group: dict[str, Any], metric: str, factor: float) -> np.ndarray:
+    values = numbers([pair["barrier"].get(metric, {}).get("over_mean") for pair in group["pairs"]], factor)
     colour = COLOURS[place % len(COLOURS)]
     # Side by side in the order of pairs, since chance would draw another picture every time.
     beside = np.linspace(-0.22, 0.06, len(values)) if len(values) > 1 else np.array([-0.08])

@@ -1,4 +1,4 @@
-"""Planes from above: one picture a grid, one panel a metric, with contours of the norm and the marked points."""
+"""Planes from above: one picture a grid, one panel a metric, with contours of a norm and the marked points."""
 
 import pathlib
 import textwrap
@@ -16,8 +16,8 @@ from repcon_jax.figures.landscapes.drawing import (
     set_title,
     width_over_height,
 )
-from repcon_jax.figures.landscapes.overlays import draw_crops, draw_norm, draw_points, line_handles
-from repcon_jax.figures.landscapes.scales import is_norm, limits, numbers, scale_of
+from repcon_jax.figures.landscapes.overlays import draw_contours, draw_crops, draw_points, line_handles
+from repcon_jax.figures.landscapes.scales import Scale, limits, numbers, scale_of, split_neutral
 from repcon_jax.figures.landscapes.words import slug
 
 _SIDE = 3.2
@@ -35,27 +35,30 @@ def write_planes(folder: pathlib.Path, results: dict[str, Any]) -> list[pathlib.
     return [
         save(plane_figure(results, grid), folder / f"plane_{slug(grid['name'])}.png")
         for grid in results["grids"]
-        if not all(map(is_norm, grid["values"]))
+        if grid["values"]
     ]
 
 
 def plane_figure(results: dict[str, Any], grid: dict[str, Any]) -> plt.Figure:
-    """Every metric of one grid of a plane, one coloured cell for each point of the grid.
+    """The metrics of one grid of a plane, one coloured cell for each point of the grid.
+
+    Of metrics that are neither good nor bad, such as norms, the first is drawn as contours over the others.
 
     Args:
         results: of kind ``plane``.
         grid: one of its grids.
     """
     x, y = (cell_edges(np.array(grid[name], np.float64)) for name in "xy")
-    metrics = [metric for metric in grid["values"] if not is_norm(metric)]
+    metrics, _ = split_neutral(results, grid["values"])
     equal = results["basis"] != "raw"
     ratio = width_over_height(results, x, y)
     size = (_SIDE * ratio**0.5 + 0.9, _SIDE * ratio**-0.5 + 0.45)
     figure, panels = panel_grid(len(metrics), size, sharex=True, sharey=True)
     for panel, metric in zip(panels, metrics, strict=True):
-        _draw_cells(panel, (x, y), grid["values"][metric], metric)
-        panel.set_title(textwrap.fill(scale_of(metric).label, int(13 * size[0])), fontsize=9)
-        draw_norm(panel, grid)
+        scale = scale_of(results, metric)
+        _draw_cells(panel, (x, y), grid["values"][metric], scale)
+        panel.set_title(textwrap.fill(scale.label, int(13 * size[0])), fontsize=9)
+        draw_contours(panel, results, grid)
         draw_crops(panel, results, grid)
         panel.set(xlim=x[[0, -1]], ylim=y[[0, -1]])
         if equal:
@@ -80,11 +83,10 @@ def cell_edges(centres: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
 
 
-def _draw_cells(panel: plt.Axes, edges: tuple[np.ndarray, np.ndarray], values: list[Any], metric: str) -> None:
-    scale = scale_of(metric)
+def _draw_cells(panel: plt.Axes, edges: tuple[np.ndarray, np.ndarray], values: list[Any], scale: Scale) -> None:
     shown = numbers(values, scale.factor)
     low, high = limits(shown, scale.logarithmic)
-    high = high if scale.logarithmic or scale.unit == "%" else min(high, _without_cliffs(shown, low))
+    high = high if scale.logarithmic or scale.is_fraction else min(high, _without_cliffs(shown, low))
     ends = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     extend = ends[bool((shown < low).any()), bool((shown > high).any())]
     norm = (colors.LogNorm if scale.logarithmic else colors.Normalize)(low, high)
@@ -99,6 +101,6 @@ def _draw_cells(panel: plt.Axes, edges: tuple[np.ndarray, np.ndarray], values: l
 
 def _without_cliffs(values: np.ndarray, low: float) -> float:
     """Where a linear scale ends, so that huge values on a part of a plane do not take all its colours."""
-    found = values[np.isfinite(values)]
-    middle = float(np.median(found)) if found.size else low
+    finite = values[np.isfinite(values)]
+    middle = float(np.median(finite)) if finite.size else low
     return low + 10 * (middle - low) if middle > low else np.inf

@@ -13,7 +13,7 @@ def write_landscape_report(workdir: pathlib.Path, results: dict[str, Any]) -> pa
 
     Args:
         workdir: with ``figures/``, if anything was drawn.
-        results: of kind ``plane``, ``paths`` or ``curvature``.
+        results: of a kind of ``RESULT_KINDS``.
     Returns:
         Path of the report.
     Raises:
@@ -34,6 +34,3 @@ def write_landscape_report(workdir: pathlib.Path, results: dict[str, Any]) -> pa
     path = workdir / "report.md"
     write_atomically(path, "\n\n".join(section for section in sections if section) + "\n")
     return path
-
-
-__all__ = ["landscape_tables", "write_landscape_report"]

@@ -1,4 +1,4 @@
-"""Planes as surfaces over their coordinates: still pictures of one loss and one probe."""
+"""Planes as surfaces over their coordinates: still pictures of two metrics."""
 
 import pathlib
 from typing import Any
@@ -8,14 +8,16 @@ import numpy as np
 from matplotlib import patheffects, ticker
 
 from repcon_jax.figures.landscapes.drawing import MARKER_STYLE, MARKERS, axis_labels, save, set_title, width_over_height
-from repcon_jax.figures.landscapes.scales import Scale, is_norm, is_probe, limits, numbers, scale_of
+from repcon_jax.figures.landscapes.scales import Scale, first_of_each, limits, numbers, scale_of
 from repcon_jax.figures.landscapes.words import slug
 
 _HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
 
 
 def write_surfaces(folder: pathlib.Path, results: dict[str, Any]) -> list[pathlib.Path]:
-    """Draws ``surface_<grid>_<metric>.png`` of the first loss and of the first probe, for every grid that is no line.
+    """Draws ``surface_<grid>_<metric>.png`` for every grid that is no line.
+
+    Drawn are the first metric of which low values are good, such as a loss, and the first of which high ones are.
 
     Args:
         folder: for the pictures.
@@ -27,7 +29,7 @@ def write_surfaces(folder: pathlib.Path, results: dict[str, Any]) -> list[pathli
         save(surface_figure(results, grid, metric), folder / f"surface_{slug(grid['name'])}_{slug(metric)}.png")
         for grid in results["grids"]
         if is_surface(grid)
-        for metric in _chosen(list(grid["values"]))
+        for metric in first_of_each(results, grid["values"])
     ]
 
 
@@ -64,7 +66,7 @@ def surface_figure(results: dict[str, Any], grid: dict[str, Any], metric: str) -
         grid: one of its grids, with at least two points in both directions.
         metric: to draw.
     """
-    scale = scale_of(metric)
+    scale = scale_of(results, metric)
     low, _ = limits(numbers(grid["values"][metric], scale.factor), scale.logarithmic)
     z = heights(grid["values"][metric], scale, low)
     bottom, top = limits(z, False)
@@ -99,8 +101,3 @@ def _draw_pin(panel: Any, point: dict[str, Any], index: int, height: float, head
     panel.plot([x], [y], [height], marker=MARKERS[index % len(MARKERS)], markersize=6, zorder=6, **MARKER_STYLE)
     text = panel.text(x, y, head, point["name"], fontsize=8, ha="center", va="bottom", zorder=7)
     text.set_path_effects(_HALO)
-
-
-def _chosen(metrics: list[str]) -> list[str]:
-    losses = [m for m in metrics if not is_norm(m) and not is_probe(m) and scale_of(m).unit != "%"]
-    return losses[:1] + [metric for metric in metrics if is_probe(metric)][:1]

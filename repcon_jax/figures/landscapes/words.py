@@ -4,29 +4,23 @@ import math
 import re
 from typing import Any
 
-from repcon_jax.figures.landscapes.scales import Scale, scale_of
-
-_SETTINGS = ("batch_norm", "origin", "basis", "reference", "path", "aligned", "loss")
+from repcon_jax.figures.landscapes.result_kinds import RESULT_KINDS
+from repcon_jax.figures.landscapes.scales import Scale
 
 
 def number(value: float | None, scale: Scale | None = None, digits: int = 4) -> str:
     """A number, in the unit of its scale.
 
-    >>> number(0.123456), number(0.123456, scale_of("test/error")), number(None)
-    ('0.1235', '12.35', '-')
+    >>> number(0.123456), number(None)
+    ('0.1235', '-')
     """
     if value is None or not math.isfinite(value):
         return "-"
-    return f"{scale.factor * value:.2f}" if scale is not None and scale.unit == "%" else f"{value:.{digits}g}"
+    return f"{scale.factor * value:.2f}" if scale is not None and scale.is_fraction else f"{value:.{digits}g}"
 
 
-def mean_and_spread(summary: dict[str, Any], metric: str) -> str:
-    """Mean and standard deviation, in the unit of the metric.
-
-    >>> mean_and_spread({"mean": 0.25, "std": 0.01}, "test/error")
-    '25.00 ± 1.00'
-    """
-    scale = scale_of(metric)
+def mean_and_spread(summary: dict[str, Any], scale: Scale) -> str:
+    """Mean and standard deviation, in the unit of their scale."""
     spread = "" if summary.get("std") is None else f" ± {number(summary['std'], scale, 3)}"
     return f"{number(summary.get('mean'), scale, 3)}{spread}"
 
@@ -37,9 +31,10 @@ def describe(results: dict[str, Any]) -> str:
     >>> describe({"kind": "paths", "batch_norm": "recalibrated", "path": "linear", "aligned": False})
     'batch norm: recalibrated · path: linear · aligned: no'
     """
-    said = {name: results[name] for name in _SETTINGS if results.get(name) is not None}
-    said = {name: ("yes" if v else "no") if isinstance(v, bool) else str(v) for name, v in said.items()}
-    return " · ".join(f"{name.replace('_', ' ')}: {value.replace('_', ' ')}" for name, value in said.items())
+    settings = ("batch_norm", *RESULT_KINDS.build(results["kind"]).settings)
+    values = {name: results[name] for name in settings if results.get(name) is not None}
+    words = {name: ("yes" if v else "no") if isinstance(v, bool) else str(v) for name, v in values.items()}
+    return " · ".join(f"{name.replace('_', ' ')}: {value.replace('_', ' ')}" for name, value in words.items())
 
 
 def title_of(results: dict[str, Any], grid: dict[str, Any] | None = None) -> str:

@@ -4,8 +4,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from repcon_jax import losses
+from repcon_jax.errors import ArgumentError
 from repcon_jax.landscape.metric import METRICS, ExampleMetric
 from repcon_jax.models import Outputs
+from repcon_jax.records.scores import Score
 
 PerExample = Float[Array, " batch"]
 Labels = Int[Array, " batch"] | None
@@ -21,9 +23,9 @@ def kl_divergence(*, teacher_temperature: float = 1.0, student_temperature: floa
     """
 
     def values(reference: Outputs, outputs: Outputs, labels: Labels) -> PerExample:
-        return losses.kl_divergences(reference.logits, outputs.logits, teacher_temperature, student_temperature)
+        return losses.kl_divergences(*_logits(reference, outputs), teacher_temperature, student_temperature)
 
-    return ExampleMetric(values, REFERENCE)
+    return ExampleMetric(values, Score("KL divergence", "nats", higher_is_better=False, scale="log"), REFERENCE)
 
 
 @METRICS.register("cross_entropy")
@@ -35,9 +37,9 @@ def cross_entropy(*, teacher_temperature: float = 1.0, student_temperature: floa
     """
 
     def values(reference: Outputs, outputs: Outputs, labels: Labels) -> PerExample:
-        return losses.cross_entropies(reference.logits, outputs.logits, teacher_temperature, student_temperature)
+        return losses.cross_entropies(*_logits(reference, outputs), teacher_temperature, student_temperature)
 
-    return ExampleMetric(values, REFERENCE)
+    return ExampleMetric(values, Score("cross-entropy", "nats", higher_is_better=False), REFERENCE)
 
 
 @METRICS.register("mean_squared_error")
@@ -45,9 +47,10 @@ def mean_squared_error() -> ExampleMetric:
     """Mean over the outputs of (reference logits - logits)^2."""
 
     def values(reference: Outputs, outputs: Outputs, labels: Labels) -> PerExample:
-        return jnp.mean(jnp.square(reference.logits - outputs.logits), axis=-1)
+        first, second = _logits(reference, outputs)
+        return jnp.mean(jnp.square(first - second), axis=-1)
 
-    return ExampleMetric(values, REFERENCE)
+    return ExampleMetric(values, Score("mean squared error", higher_is_better=False, scale="log"), REFERENCE)
 
 
 @METRICS.register("embedding_kl_divergence")
@@ -58,6 +61,23 @@ def embedding_kl_divergence() -> ExampleMetric:
     """
 
     def values(reference: Outputs, outputs: Outputs, labels: Labels) -> PerExample:
-        return losses.kl_divergences(reference.embedding, outputs.embedding)
+        return losses.kl_divergences(*_of_one_size("an embedding", reference.embedding, outputs.embedding))
 
-    return ExampleMetric(values, REFERENCE)
+    return ExampleMetric(
+        values, Score("embedding KL divergence", "nats", higher_is_better=False, scale="log"), REFERENCE
+    )
+
+
+def _logits(reference: Outputs, outputs: Outputs) -> tuple[Array, Array]:
+    return _of_one_size("logits", reference.logits, outputs.logits)
+
+
+def _of_one_size(what: str, first: Array, second: Array) -> tuple[Array, Array]:
+    """Both, unless broadcasting would compare one number with many."""
+    if first.shape != second.shape:
+        raise ArgumentError(
+            "reference",
+            f"has {what} of size {first.shape[-1]} where the network's size is {second.shape[-1]}",
+            "name a reference of the same size, or take metrics that do not compare them",
+        )
+    return first, second

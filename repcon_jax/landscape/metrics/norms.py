@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from repcon_jax import trees
 from repcon_jax.landscape.metric import METRICS, ParameterMetric
+from repcon_jax.records.scores import Score
 from repcon_jax.typing import Params
 
 
@@ -20,4 +21,4 @@ def norm(*, part: Literal["all", "encoder", "head"] = "all") -> ParameterMetric:
     def value(params: Params) -> Float[Array, ""]:
         return trees.norm(params if part == "all" else params[part])
 
-    return ParameterMetric(value)
+    return ParameterMetric(value, Score("norm"))

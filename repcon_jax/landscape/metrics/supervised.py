@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Int
 from repcon_jax import losses
 from repcon_jax.landscape.metric import METRICS, ExampleMetric
 from repcon_jax.models import Outputs
+from repcon_jax.records.scores import Score
 
 PerExample = Float[Array, " batch"]
 LABELS = frozenset({"labels"})
@@ -18,7 +19,7 @@ def supervised_loss() -> ExampleMetric:
     def values(reference: Outputs | None, outputs: Outputs, labels: Int[Array, " batch"]) -> PerExample:
         return losses.softmax_cross_entropies_with_labels(outputs.logits, labels)
 
-    return ExampleMetric(values, LABELS)
+    return ExampleMetric(values, Score("supervised loss", "nats", higher_is_better=False), LABELS)
 
 
 @METRICS.register("error")
@@ -28,4 +29,4 @@ def error() -> ExampleMetric:
     def values(reference: Outputs | None, outputs: Outputs, labels: Int[Array, " batch"]) -> PerExample:
         return (jnp.argmax(outputs.logits, axis=-1) != labels).astype(jnp.float32)
 
-    return ExampleMetric(values, LABELS)
+    return ExampleMetric(values, Score("error", "fraction", higher_is_better=False), LABELS, smooth=False)

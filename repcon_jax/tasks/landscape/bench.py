@@ -1,9 +1,8 @@
 """The workbench of an analysis: networks, data, and the values of metrics along a surface."""
 
 import dataclasses
-import itertools
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -12,8 +11,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from repcon_jax.data import Dataset, prepare_splits, stratified_subset
-from repcon_jax.errors import ConfigError
+from repcon_jax.data import Dataset, Splits, prepare_splits, stratified_subset
+from repcon_jax.errors import ArgumentError, ConfigError
 from repcon_jax.landscape.evaluation import (
     Evaluation,
     LandscapeData,
@@ -22,17 +21,16 @@ from repcon_jax.landscape.evaluation import (
     calibration_batches,
     check_needs,
 )
-from repcon_jax.landscape.metric import ExampleMetric, build_metric
+from repcon_jax.landscape.metric import Metric, build_metric, scores_of
 from repcon_jax.machine.stopping import Stopped
-from repcon_jax.models import Model
+from repcon_jax.models import Network
 from repcon_jax.random import stream
-from repcon_jax.run.networks import create_model
+from repcon_jax.records.scores import Score
 from repcon_jax.run.planning import memory_limit
-from repcon_jax.run.references import Network, config_of, expand, load_network
+from repcon_jax.run.references import config_of, expand
 from repcon_jax.tasks.landscape.config import LandscapeConfig
 from repcon_jax.tasks.landscape.store import PointStore
-from repcon_jax.trees import check_same_shapes
-from repcon_jax.typing import ModelState, Params, PyTree
+from repcon_jax.typing import PyTree
 
 # Points between two saves on a device that evaluates them one after the other.
 _SEQUENTIAL_CHUNK = 8
@@ -46,8 +44,8 @@ class LandscapeBench:
     Args:
         config: of the landscape.
         workdir: where values are kept.
-        model: encoder with head of all networks.
-        networks: by reference.
+        template: a network like all that are measured, with shapes for arrays.
+        networks: by reference; the one that others are compared with may be unlike them.
         data: what they are measured on.
         num_classes: of the labels; 0 without labels.
         mesh: all devices; None for a single one.
@@ -58,8 +56,8 @@ class LandscapeBench:
 
     config: LandscapeConfig
     workdir: pathlib.Path
-    model: Model
-    networks: dict[str, Network]
+    template: Network
+    networks: dict[str, Loaded]
     data: LandscapeData
     num_classes: int
     mesh: Mesh | None
@@ -76,19 +74,23 @@ class LandscapeBench:
         """What a reference stands for, see ``repcon_jax.run.references.expand``."""
         return expand(reference, self.config.runs)
 
+    def network(self, reference: str) -> Loaded:
+        """The network that a reference stands for.
+
+        Raises:
+            ConfigError: it stands for several.
+        """
+        return self.networks[_single(reference, self.config)]
+
     @property
     def batch_norm(self) -> str:
         """What was done about batch norm statistics, for the results."""
-        has_statistics = any(jax.tree.leaves(network.model_state) for network in self.networks.values())
+        has_statistics = any(jax.tree.leaves(loaded.network.model_state) for loaded in self.networks.values())
         return self.config.batch_norm if has_statistics else "none in this model"
 
-    def names(self) -> list[str]:
-        """Names of all metrics in the results, such as ``train/error`` and ``knn``."""
-        found = []
-        for text in self.config.metrics:
-            is_split = isinstance(build_metric(text), ExampleMetric)
-            found += [f"{split}/{text}" for split in self.config.measured_on] if is_split else [text]
-        return found
+    def scores(self) -> dict[str, Score]:
+        """What all metrics mean, by their names in the results, such as ``train/error`` and ``knn``."""
+        return scores_of(self.config.metrics, self.config.measured_on)
 
     def values(
         self, name: str, about: dict[str, Any], locate: Locate, surface: PyTree, coordinates: np.ndarray
@@ -103,14 +105,16 @@ class LandscapeBench:
         Raises:
             Stopped: the run was asked to stop; what was measured is kept.
         """
-        about = {**about, "reference": self.config.reference and self.networks[self.config.reference].digest}
+        reference = self.config.reference
+        about = {**about, "reference": reference and self.network(reference).digest}
         store = PointStore(self.workdir / "values" / f"{name}.jsonl", about)
-        missing = store.missing(coordinates, self.names())
+        metrics = list(self.scores())
+        missing = store.missing(coordinates, metrics)
         if len(missing):
             surface = _on_all(self.mesh, surface)
             chunk, program = self._program(locate, surface, missing)
             self._measure(name, store, chunk, program, surface, missing)
-        return store.values(coordinates, self.names())
+        return store.values(coordinates, metrics)
 
     def _measure(
         self, name: str, store: PointStore, chunk: int, program: Any, surface: PyTree, coordinates: np.ndarray
@@ -121,8 +125,8 @@ class LandscapeBench:
                     raise Stopped(number)
                 part = coordinates[begin : begin + chunk]
                 filled = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
-                found = program(surface, self.data, jnp.asarray(filled, jnp.float32))
-                store.add(part, {metric: np.asarray(column)[: len(part)] for metric, column in found.items()})
+                columns = program(surface, self.data, jnp.asarray(filled, jnp.float32))
+                store.add(part, {metric: np.asarray(column)[: len(part)] for metric, column in columns.items()})
                 bar.update(len(part))
 
     def _program(self, locate: Locate, surface: PyTree, coordinates: np.ndarray) -> tuple[int, Any]:
@@ -162,9 +166,10 @@ class LandscapeBench:
 
     def _evaluation(self, locate: Locate, vectorised: int) -> Evaluation:
         return Evaluation(
-            model=self.model,
+            model=self.template.model,
+            pixels=self.template.pixels,
             locate=locate,
-            metrics=tuple((text, build_metric(text)) for text in self.config.metrics),
+            metrics=_metrics(self.config),
             batch_norm=self.config.batch_norm,
             num_classes=self.num_classes,
             batch_size=self.config.batch_size,
@@ -187,72 +192,83 @@ def build_bench(
     Args:
         config: of the landscape.
         workdir: its work directory, whose runs are trained.
-        references: of the networks, see ``all_references``.
+        references: of the networks, see ``all_references``; the first says on which data they are measured.
         curves: references of trained curves.
         say, stop_requested: see ``LandscapeBench``.
     Raises:
         UserError: a checkpoint is missing, networks differ in shape, or a metric needs labels or a reference that are
             not there.
     """
-    run = config_of(references[0], config.runs)
-    splits = prepare_splits(run.data)
-    _, _, model = create_model(run, splits)
-    example = jax.ShapeDtypeStruct((1, *splits.train.images.shape[1:]), jnp.float32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), example)
-    networks = {name: _fitted(load_network(name, workdir, config.runs), shapes) for name in references}
+    splits = prepare_splits(config_of(references[0], config.runs).data)
+    networks = {name: load_reference(name, workdir, config.runs) for name in (*references, *curves)}
+    template = jax.eval_shape(lambda network: network, networks[references[0]].network)
+    check_same_shapes({name: networks[name].network.params for name in references})
     for name in curves:
-        networks[name] = _fitted(load_network(name, workdir, config.runs), shapes, is_curve=True)
-    train = _part(splits.train, config.train_examples, config.seed)
-    parts = {"train": train}
+        bends = networks[name].network.params
+        check_same_shapes({references[0]: template.params, name: jax.tree.map(lambda leaf: leaf[0], bends)})
+    reference = None
+    if config.reference:
+        name = _single(config.reference, config)
+        if name not in networks:  # it may be of another architecture
+            networks[name] = load_reference(name, workdir, config.runs)
+        reference = networks[name].network
+    data = _data(config, splits, reference)
+    mesh = None
+    if len(jax.devices()) > 1:
+        mesh = jax.make_mesh((len(jax.devices()),), ("points",), (AxisType.Auto,))
+    data = _on_all(mesh, data)
+    return LandscapeBench(
+        config, workdir, template, networks, data, splits.train.num_classes, mesh, say, stop_requested
+    )
+
+
+def all_references(references: Iterable[str], config: LandscapeConfig) -> list[str]:
+    """References with stars written out, each once.
+
+    Args:
+        references: as an analysis names them.
+        config: of the landscape.
+
+    Raises:
+        ConfigError: one names what does not exist.
+    """
+    return list(dict.fromkeys(name for reference in references for name in expand(reference, config.runs)))
+
+
+def _single(reference: str, config: LandscapeConfig) -> str:
+    names = expand(reference, config.runs)
+    if len(names) > 1:
+        raise ConfigError(
+            f"reference {reference!r} stands for {len(names)} networks where one is needed; name a member."
+        )
+    return names[0]
+
+
+def _metrics(config: LandscapeConfig) -> tuple[tuple[str, Metric], ...]:
+    return tuple((text, build_metric(text)) for text in config.metrics)
+
+
+def _data(config: LandscapeConfig, splits: Splits, reference: Network | None) -> LandscapeData:
+    """What every point is measured on; refuses what the metrics cannot be measured on."""
+    parts = {"train": _part(splits.train, config.train_examples, config.seed)}
     if splits.test is not None:
         parts["test"] = _part(splits.test, config.test_examples, config.seed)
     if missing := set(config.measured_on) - parts.keys():
         raise ConfigError(f"measured_on is {config.measured_on} but the data has no part {missing}; drop it.")
-    reference = networks[config.reference] if config.reference else None
     key = jax.random.key(config.seed)
     data = LandscapeData(
         splits={name: _on_device(part) for name, part in parts.items()},
         calibration=calibration_batches(
             splits.train.images, config.recalibration_examples, config.batch_size, stream(key, "calibration")
         ),
-        mean=jnp.asarray(splits.mean),
-        std=jnp.asarray(splits.std),
-        reference=reference and (reference.params, reference.model_state),
+        reference=reference,
         key=stream(key, "probe"),
     )
-    check_needs(tuple((text, build_metric(text)) for text in config.metrics), data)
-    mesh = None
-    if len(jax.devices()) > 1:
-        mesh = jax.make_mesh((len(jax.devices()),), ("points",), (AxisType.Auto,))
-    data = _on_all(mesh, data)
-    return LandscapeBench(config, workdir, model, networks, data, splits.train.num_classes, mesh, say, stop_requested)
-
-
-def all_references(networks: Sequence[str], config: LandscapeConfig) -> list[str]:
-    """The references of all networks and of what they are compared with, each once, with stars written out.
-
-    Args:
-        networks: references.
-        config: of the landscape.
-
-    Raises:
-        ConfigError: one names what does not exist.
-    """
-    given = [*networks, *([config.reference] if config.reference else [])]
-    return list(dict.fromkeys(itertools.chain.from_iterable(expand(reference, config.runs) for reference in given)))
-
-
-def _fitted(network: Network, shapes: tuple[Params, ModelState], is_curve: bool = False) -> Network:
-    """The network in the structure of the model, since a checkpoint keeps no empty subtrees."""
-    model = f"the model of {network.name}"
-    params = jax.tree.map(lambda leaf: leaf[0], network.params) if is_curve else network.params
-    for shape, tree in zip(shapes, (params, network.model_state), strict=True):
-        check_same_shapes({model: shape, network.name: tree})
-    params, model_state = (
-        jax.tree.unflatten(jax.tree.structure(shape), map(jnp.asarray, jax.tree.leaves(tree)))
-        for shape, tree in zip(shapes, (network.params, network.model_state), strict=True)
-    )
-    return network._replace(params=params, model_state=model_state)
+    try:
+        check_needs(_metrics(config), data)
+    except ArgumentError as error:
+        raise error.within("") from error
+    return data
 
 
 def _on_all(mesh: Mesh | None, tree: PyTree) -> PyTree:
@@ -261,8 +277,8 @@ def _on_all(mesh: Mesh | None, tree: PyTree) -> PyTree:
 
 
 def _bytes(program: Any) -> int:
-    found = program.memory_analysis()
-    return found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+    memory = program.memory_analysis()
+    return memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
 
 
 def _part(dataset: Dataset, examples: int | None, seed: int) -> Dataset:

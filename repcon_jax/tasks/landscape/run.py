@@ -15,14 +15,11 @@ from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import all_references, build_bench
 from repcon_jax.tasks.landscape.config import LandscapeConfig, parse_landscape, plain_landscape
 
-# Values are kept point by point, so a later start may ask for other points of the same surface.
-_MAY_DIFFER = tuple(f"analysis.{name}" for name in ("resolution", "extent", "margin", "crops", "zooms", "num_points"))
-
 
 def run_landscape(config: LandscapeConfig, workdir: pathlib.Path, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Trains what must be trained, measures and draws; goes on where an earlier start was stopped.
 
-    In the same work directory the points may be changed (extent, resolution, crops): what is known is read.
+    In the same work directory the analysis's adjustable options may change: of the points, what is known is read.
 
     Args:
         config: what to measure.
@@ -35,9 +32,10 @@ def run_landscape(config: LandscapeConfig, workdir: pathlib.Path, say: Callable[
         Stopped: the user or the system asked to stop; the same command goes on.
     """
     plain = plain_landscape(config)
-    if (found := finished(workdir, plain, _complete, _MAY_DIFFER, say)) is not None:
-        return found
     analysis = ANALYSES.build(config.analysis.name, **config.analysis.options)
+    adjustable = tuple(f"analysis.{option}" for option in analysis.adjustable)
+    if (results := finished(workdir, plain, _complete, adjustable, say)) is not None:
+        return results
     references = _references(config, analysis)
     with begun(workdir, plain):
         train_runs(config.runs, workdir, say)

@@ -47,9 +47,9 @@ class PointStore:
         """Writes metrics {name: [points]} at coordinates [points, dimensions]."""
         lines = []
         for i, at in enumerate(_keys(coordinates)):
-            found = {name: float(column[i]) for name, column in values.items()}
-            self._known.setdefault(at, {}).update(found)
-            lines.append({"at": at, "values": found})
+            row = {name: float(column[i]) for name, column in values.items()}
+            self._known.setdefault(at, {}).update(row)
+            lines.append({"at": at, "values": row})
         self._append(lines)
 
     def values(self, coordinates: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:

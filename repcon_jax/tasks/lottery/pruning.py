@@ -121,8 +121,8 @@ def _scores(
     criterion = build_criterion(chain.criterion)
     if chain.pruned == "before_training" and "loss" in criterion.needs:
         # Statistics of a network that was never trained are those of no data at all.
-        images = jax.vmap(experiment.context.pixels)(batches[0])
-        model_state = recalibrate(experiment.model.apply, apply_mask(params, mask), model_state, images)
+        network = experiment.context.network(apply_mask(params, mask), model_state)
+        model_state = recalibrate(network, batches[0]).model_state
 
     def loss(params: Params, batch: PyTree) -> jax.Array:
         images, labels = batch

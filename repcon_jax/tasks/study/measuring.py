@@ -212,14 +212,7 @@ def draw_shots(train: Dataset, shots: int | None, seed: int) -> np.ndarray:
 
 def on_target(network: Network, train: Dataset, examples: int, batch_size: int) -> Network:
     """The network with batch norm statistics measured anew on training images; itself where it has none."""
-    if not jax.tree.leaves(network.model_state):
-        return network
     size = min(batch_size, len(train.images))
     count = max(1, min(examples, len(train.images)) // size)
-    images = train.images[: count * size].reshape(count, size, *train.images.shape[1:])
-    batches = jnp.stack([network.pixels(batch) for batch in images])
-    return network.replace(
-        model_state=jax.jit(recalibrate, static_argnums=0)(
-            network.model.apply, network.params, network.model_state, batches
-        )
-    )
+    batches = train.images[: count * size].reshape(count, size, *train.images.shape[1:])
+    return jax.jit(recalibrate)(network, jnp.asarray(batches))

@@ -18,10 +18,14 @@ class Analysis:
 
     Args:
         networks: references of all networks that it needs, see ``repcon_jax.run.references``.
-        measure: bench -> results, as JSON values with the entry ``kind``, from which figures are drawn.
+        measure: bench -> results, as JSON values: ``kind``, one of ``repcon_jax.figures.landscapes.RESULT_KINDS``, says
+            how they are drawn, and ``scores`` what their numbers mean, see ``repcon_jax.records.scores``.
         curves: references of trained curves, whose parameters have a leading axis of bends.
+        adjustable: its options that a later start in the same work directory may change, since they only choose
+            points of a surface, whose values are kept one by one.
     """
 
     networks: tuple[str, ...]
     measure: Callable[["LandscapeBench"], dict[str, Any]]
     curves: tuple[str, ...] = ()
+    adjustable: tuple[str, ...] = ()

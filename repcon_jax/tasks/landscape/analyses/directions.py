@@ -1,24 +1,23 @@
 """The plane from one network along two directions: at random, of a trajectory, or of largest curvature."""
 
-from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.landscape.curvature import leading_eigenpairs
 from repcon_jax.landscape.directions import filter_normalise, principal_directions, random_direction
 from repcon_jax.landscape.planes import extent_around, plane_along, project
+from repcon_jax.models import Network
 from repcon_jax.random import stream
-from repcon_jax.run.references import Network
 from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.analyses.plane import measure_plane
 from repcon_jax.tasks.landscape.bench import LandscapeBench
-from repcon_jax.tasks.landscape.losses import loss_of, state_of
+from repcon_jax.tasks.landscape.losses import loss_of, measured, smooth_metric
 from repcon_jax.trees import norm
-from repcon_jax.typing import PyTree
+from repcon_jax.typing import Key, Params, PyTree, Scalar
 
 
 @ANALYSES.register("directions")
@@ -53,38 +52,26 @@ def directions(
     """
     check_range("margin", margin, 0)
     check_range("iterations", iterations, 2)
+    if along == "hessian":
+        smooth_metric(loss)
     if along == "trajectory" and len(trajectory) < 3:
-        raise ConfigError(
-            f"analysis.trajectory names {len(trajectory)} networks but two directions need at least 3; name more "
-            "checkpoints, which --config.runs.NAME.checkpoint.keep_every keeps."
+        raise ArgumentError(
+            "trajectory",
+            f"names {len(trajectory)} networks but two directions need at least 3",
+            "name more checkpoints, of which a run's checkpoint.keep_every keeps some",
         )
 
-    def vectors(bench: LandscapeBench, network: Network) -> list[PyTree]:
-        if along == "random":
-            keys = [stream(bench.key, "direction", i) for i in range(2)]
-            return [filter_normalise(random_direction(key, network.params), network.params) for key in keys]
-        if along == "trajectory":
-            path = [bench.networks[reference].params for reference in trajectory]
-            found, _ = principal_directions(path, centre=network.params)
-            length = norm(jax.tree.map(lambda a, b: a - b, path[0], network.params))
-        else:
-            value, key, state = loss_of(bench, loss), stream(bench.key, "lanczos"), state_of(bench, network)
-            of_state = partial(leading_eigenpairs, lambda params: value(params, state), count=2, iterations=iterations)
-            pairs = jax.jit(of_state)(network.params, key).vectors
-            found = [jax.tree.map(lambda leaf, i=i: leaf[i], pairs) for i in range(2)]
-            length = norm(network.params)
-        return [jax.tree.map(lambda leaf: length * leaf, vector) for vector in found]
-
     def measure(bench: LandscapeBench) -> dict[str, Any]:
-        network = bench.networks[centre]
-        plane = plane_along(network.params, *vectors(bench, network))
-        way = {reference: project(plane, bench.networks[reference].params) for reference in trajectory}
-        points = {centre: [0.0, 0.0]} | {name: np.asarray(at).tolist() for name, at in way.items()}
+        network = bench.network(centre).network
+        path = [bench.network(reference).network.params for reference in trajectory]
+        plane = plane_along(network.params, *_directions(bench, network, along, path, loss, iterations))
+        places = [project(plane, params) for params in path]
+        points = {centre: [0.0, 0.0]} | dict(zip(trajectory, (np.asarray(at).tolist() for at in places), strict=True))
         box = extent
-        if box is None and way:
+        if box is None and trajectory:
             box = extent_around(jnp.array(list(points.values())), margin)
         about = {
-            "networks": [bench.networks[name].digest for name in (centre, *trajectory)],
+            "networks": [bench.network(name).digest for name in (centre, *trajectory)],
             "origin": "centre",
             "basis": "raw",
             "along": along,
@@ -94,4 +81,42 @@ def directions(
         boxes = [box or (-1.0, 1.0, -1.0, 1.0), *crops]
         return measure_plane(bench, plane, points, states, about, boxes, resolution, names={})
 
-    return Analysis((centre, *trajectory), measure)
+    return Analysis((centre, *trajectory), measure, adjustable=("resolution", "extent", "margin", "crops"))
+
+
+def _directions(
+    bench: LandscapeBench, network: Network, along: str, path: list[Params], loss: str, iterations: int
+) -> list[PyTree]:
+    if along == "random":
+        return _random(bench, network)
+    if along == "trajectory":
+        return _along_trajectory(path, network)
+    return _of_largest_curvature(bench, network, loss, iterations)
+
+
+def _random(bench: LandscapeBench, network: Network) -> list[PyTree]:
+    keys = [stream(bench.key, "direction", i) for i in range(2)]
+    return [filter_normalise(random_direction(key, network.params), network.params) for key in keys]
+
+
+def _along_trajectory(path: list[Params], network: Network) -> list[PyTree]:
+    directions, _ = principal_directions(path, centre=network.params)
+    return _scaled(directions, norm(jax.tree.map(lambda a, b: a - b, path[0], network.params)))
+
+
+def _of_largest_curvature(bench: LandscapeBench, network: Network, loss: str, iterations: int) -> list[PyTree]:
+    value, key, network = loss_of(bench, loss), stream(bench.key, "lanczos"), measured(bench, network)
+
+    @jax.jit
+    def eigenvectors(network: Network, key: Key) -> PyTree:
+        def of_params(params: Params) -> Scalar:
+            return value(network.replace(params=params))
+
+        return leading_eigenpairs(of_params, network.params, key, count=2, iterations=iterations).vectors
+
+    vectors = eigenvectors(network, key)
+    return _scaled([jax.tree.map(lambda leaf, i=i: leaf[i], vectors) for i in range(2)], norm(network.params))
+
+
+def _scaled(directions: list[PyTree], length: Scalar) -> list[PyTree]:
+    return [jax.tree.map(lambda leaf: length * leaf, direction) for direction in directions]

@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.landscape.barriers import barrier, barrier_over_mean, instability
 from repcon_jax.landscape.paths import PATHS, Path
 from repcon_jax.merging import match_weights
 from repcon_jax.random import stream
-from repcon_jax.run.references import Network, config_of
+from repcon_jax.records.scores import plain_scores
+from repcon_jax.run.references import Loaded, config_of
 from repcon_jax.symmetry import apply_permutation, permutation_spec
 from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import LandscapeBench
@@ -43,14 +44,14 @@ def paths(
     check_range("num_points", num_points, 2)
 
     def measure(bench: LandscapeBench) -> dict[str, Any]:
-        found = {name: _pairs(name, references, bench) for name, references in groups.items()}
+        pairs = {name: _pairs(name, references, bench) for name, references in groups.items()}
         measured = {
-            name: [_measure_pair(bench, pair, kind, num_points, align) for pair in pairs]
-            for name, pairs in found.items()
+            name: [_measure_pair(bench, pair, kind, num_points, align) for pair in pairs_of_group]
+            for name, pairs_of_group in pairs.items()
         }
         return path_results(bench, measured, num_points, kind, align)
 
-    return Analysis(tuple(itertools.chain(*groups.values())), measure)
+    return Analysis(tuple(itertools.chain(*groups.values())), measure, adjustable=("num_points",))
 
 
 def path_results(
@@ -69,6 +70,7 @@ def path_results(
         "kind": "paths",
         "title": bench.config.title,
         "batch_norm": bench.batch_norm,
+        "scores": plain_scores(bench.scores()),
         "path": kind,
         "aligned": aligned,
         "t": np.linspace(0, 1, num_points).tolist(),
@@ -76,7 +78,7 @@ def path_results(
     }
 
 
-def along(bench: LandscapeBench, path: Path, networks: list[Network], num_points: int, kind: str) -> dict[str, Any]:
+def along(bench: LandscapeBench, path: Path, networks: list[Loaded], num_points: int, kind: str) -> dict[str, Any]:
     """Every metric along a path, and the barriers.
 
     Args:
@@ -87,9 +89,9 @@ def along(bench: LandscapeBench, path: Path, networks: list[Network], num_points
         kind: of the path, part of the name under which values are kept.
     """
     ends = [networks[0].name, networks[-1].name]
-    name = re.sub(r"[^\w.+-]", "_", f"{kind}__{'__'.join(network.name for network in networks)}")
-    about = {"networks": [n.digest for n in networks], "path": kind, "batch_norm": bench.config.batch_norm}
-    surface = path, states_for(bench.config.batch_norm, [network.model_state for network in networks])
+    name = re.sub(r"[^\w.+-]", "_", f"{kind}__{'__'.join(loaded.name for loaded in networks)}")
+    about = {"networks": [loaded.digest for loaded in networks], "path": kind, "batch_norm": bench.config.batch_norm}
+    surface = path, states_for(bench.config.batch_norm, [loaded.network.model_state for loaded in networks])
     values = bench.values(name, about, on_path, surface, np.linspace(0, 1, num_points)[:, None])
     return {
         "ends": ends,
@@ -107,43 +109,43 @@ def pairs_within(expanded: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
     >>> pairs_within([["a/0", "a/1"], ["x"], ["y"]])
     [('a/0', 'a/1'), ('x', 'y')]
     """
-    single = [found[0] for found in expanded if len(found) == 1]
-    sets = [found for found in expanded if len(found) > 1] + [single]
-    return [pair for found in sets for pair in itertools.combinations(found, 2)]
+    single = [names[0] for names in expanded if len(names) == 1]
+    sets = [names for names in expanded if len(names) > 1] + [single]
+    return [pair for names in sets for pair in itertools.combinations(names, 2)]
 
 
-def _pairs(group: str, references: tuple[str, ...], bench: LandscapeBench) -> list[tuple[Network, Network]]:
+def _pairs(group: str, references: tuple[str, ...], bench: LandscapeBench) -> list[tuple[Loaded, Loaded]]:
     names = pairs_within([bench.expanded(reference) for reference in references])
     if not names:
-        raise ConfigError(
-            f"analysis.groups has {group!r} with a single network, which has no path to another; name at least two."
-        )
+        problem = f"has {group!r} with a single network, which has no path to another"
+        raise ArgumentError("groups", problem, "name at least two").within("analysis")
     return [(bench.networks[first], bench.networks[second]) for first, second in names]
 
 
 def _measure_pair(
-    bench: LandscapeBench, pair: tuple[Network, Network], kind: str, num_points: int, align: bool
+    bench: LandscapeBench, pair: tuple[Loaded, Loaded], kind: str, num_points: int, align: bool
 ) -> dict[str, Any]:
     first, second = pair
     if align:
         second = _aligned(bench, first, second)
     return along(
         bench,
-        PATHS[kind]([first.params, second.params]),
+        PATHS[kind]([first.network.params, second.network.params]),
         [first, second],
         num_points,
         f"aligned_{kind}" if align else kind,
     )
 
 
-def _aligned(bench: LandscapeBench, first: Network, second: Network) -> Network:
+def _aligned(bench: LandscapeBench, first: Loaded, second: Loaded) -> Loaded:
     """The second network with its units in the order of the first one's."""
     run = config_of(first.name, bench.config.runs)
     names = run.encoder.name, run.head.name
-    spec = permutation_spec(*names, first.params, first.model_state, run.encoder.options)
-    found, _ = match_weights(spec, first.params, second.params, stream(bench.key, "alignment"))
-    params, model_state = (apply_permutation(spec, found, tree) for tree in (second.params, second.model_state))
-    return second._replace(params=params, model_state=model_state)
+    fixed, moved = first.network, second.network
+    spec = permutation_spec(*names, fixed.params, fixed.model_state, run.encoder.options)
+    permutation, _ = match_weights(spec, fixed.params, moved.params, stream(bench.key, "alignment"))
+    params, model_state = (apply_permutation(spec, permutation, tree) for tree in (moved.params, moved.model_state))
+    return second._replace(network=moved.replace(params=params, model_state=model_state))
 
 
 def _instability(pairs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -6,8 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.landscape.planes import Basis, Extent, Origin, Plane, extent_around, grid, plane_through
+from repcon_jax.records.scores import plain_scores
 from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import LandscapeBench
 from repcon_jax.tasks.landscape.store import as_json
@@ -40,7 +41,7 @@ def plane(
     Source: Random Teachers are Good Teachers (arXiv 2302.12091), figures 5 and 13 to 16.
     """
     if len(points) != 3:
-        raise ConfigError(f"analysis.points names {len(points)} networks but a plane goes through exactly 3; name 3.")
+        raise ArgumentError("points", f"names {len(points)} networks but a plane goes through exactly 3", "name 3")
     check_range("margin", margin, 0)
     for size in resolution:
         check_range("resolution", size, 2)
@@ -48,22 +49,24 @@ def plane(
         check_range("zooms", fraction, 0, open_low=True)
 
     def measure(bench: LandscapeBench) -> dict[str, Any]:
-        networks = [bench.networks[reference] for _, reference in points]
-        found = plane_through(*(network.params for network in networks), origin=origin, basis=basis)
-        whole = extent or extent_around(found.anchors, margin, None if basis == "raw" else 1.0)
-        closer = [_zoomed(whole, np.asarray(found.anchors)[0], fraction) for fraction in zooms]
+        anchors = [bench.network(reference) for _, reference in points]
+        plane = plane_through(*(anchor.network.params for anchor in anchors), origin=origin, basis=basis)
+        places = np.asarray(plane.anchors)
+        whole = extent or extent_around(plane.anchors, margin, None if basis == "raw" else 1.0)
+        closer = [_zoomed(whole, places[0], fraction) for fraction in zooms]
         return measure_plane(
             bench,
-            found,
-            dict(zip((name for name, _ in points), np.asarray(found.anchors).tolist(), strict=True)),
-            [network.model_state for network in networks],
-            {"networks": [network.digest for network in networks], "origin": origin, "basis": basis},
+            plane,
+            dict(zip((name for name, _ in points), places.tolist(), strict=True)),
+            [anchor.network.model_state for anchor in anchors],
+            {"networks": [anchor.digest for anchor in anchors], "origin": origin, "basis": basis},
             [whole, *crops, *closer],
             resolution,
             {reference: name for name, reference in points},
         )
 
-    return Analysis(tuple(reference for _, reference in points), measure)
+    adjustable = ("resolution", "extent", "margin", "crops", "zooms")
+    return Analysis(tuple(reference for _, reference in points), measure, adjustable=adjustable)
 
 
 def measure_plane(
@@ -102,6 +105,7 @@ def measure_plane(
         "kind": "plane",
         "title": bench.config.title,
         "batch_norm": bench.batch_norm,
+        "scores": plain_scores(bench.scores()),
         **{name: about[name] for name in ("origin", "basis")},
         "reference": names.get(bench.config.reference, bench.config.reference),
         "points": [

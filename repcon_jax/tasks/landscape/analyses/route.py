@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import jax
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.landscape.paths import PATHS, curve, linear_path
 from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.analyses.paths import along, path_results
@@ -34,25 +34,24 @@ def route(
     """
     check_range("num_points", num_points, 2)
     if len(through) < 2 or (bends is not None and len(through) != 2):
-        raise ConfigError(
-            f"analysis.through names {len(through)} networks but a path needs at least two, and a trained curve its "
-            "two ends; correct --config.analysis.through."
-        )
+        problem = f"names {len(through)} networks but a path needs at least two, and a trained curve its two ends"
+        raise ArgumentError("through", problem)
 
     def measure(bench: LandscapeBench) -> dict[str, Any]:
-        networks = [bench.networks[reference] for reference in through]
+        networks = [bench.network(reference) for reference in through]
         ends = [networks[0], networks[-1]]
-        groups = {"straight line": [along(bench, linear_path(*(n.params for n in ends)), ends, num_points, "linear")]}
+        first, last = (end.network.params for end in ends)
+        groups = {"straight line": [along(bench, linear_path(first, last), ends, num_points, "linear")]}
         if bends is None:
-            path = PATHS[kind]([network.params for network in networks])
+            path = PATHS[kind]([loaded.network.params for loaded in networks])
             if kind != "linear" or len(networks) > 2:
                 groups[f"{kind} path"] = [along(bench, path, networks, num_points, kind)]
         else:
-            trained = bench.networks[bends]
-            path = curve(curve_kind, ends[0].params, ends[1].params, trained.params)
-            inner = jax.tree.leaves(trained.params)[0].shape[0]
+            trained = bench.network(bends)
+            path = curve(curve_kind, first, last, trained.network.params)
+            inner = jax.tree.leaves(trained.network.params)[0].shape[0]
             points = [ends[0], *[trained] * inner, ends[1]]
             groups["trained curve"] = [along(bench, path, points, num_points, f"{curve_kind}_curve")]
         return path_results(bench, groups, num_points, kind if bends is None else f"{curve_kind} curve", False)
 
-    return Analysis(through, measure, curves=() if bends is None else (bends,))
+    return Analysis(through, measure, curves=() if bends is None else (bends,), adjustable=("num_points",))

@@ -91,10 +91,11 @@ def _with_seeds(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:
 def _walk(bench: LotteryBench, batch_norm: BatchNorm, num_points: int) -> Any:
     """Two networks -> every metric at points of the line between them; compiled once for all tickets."""
     experiment = bench.experiment
-    data, part, pixels = experiment.recipe.data, bench.measured_on, experiment.context.pixels
+    data, part = experiment.recipe.data, bench.measured_on
     images, labels = (data.images, data.labels) if experiment.test is None else experiment.test
     evaluation = Evaluation(
         model=experiment.model,
+        pixels=experiment.context.pixels,
         locate=on_path,
         metrics=tuple((text, build_metric(text)) for text in _METRICS),
         batch_norm=batch_norm,
@@ -104,9 +105,7 @@ def _walk(bench: LotteryBench, batch_norm: BatchNorm, num_points: int) -> Any:
     )
     key = stream(jax.random.key(0), "calibration")
     calibration = calibration_batches(data.images, bench.config.pruning_examples, experiment.clock.batch_size, key)
-    given = LandscapeData(
-        {part: Split(images, labels)}, calibration, *map(np.float32, (pixels.mean, pixels.std)), None, key
-    )
+    given = LandscapeData({part: Split(images, labels)}, calibration, None, key)
     evaluate = jax.jit(evaluation.evaluate)
     points = jnp.linspace(0, 1, num_points)[:, None]
 

@@ -1,0 +1,1 @@
+"""One file per kind of result; the registry imports them all."""
