@@ -27,9 +27,10 @@ from repcon_jax.models import Network
 from repcon_jax.random import stream
 from repcon_jax.records.scores import Score
 from repcon_jax.run.planning import memory_limit
-from repcon_jax.run.references import config_of, expand
+from repcon_jax.run.references import Loaded, config_of, expand, load_reference
 from repcon_jax.tasks.landscape.config import LandscapeConfig
 from repcon_jax.tasks.landscape.store import PointStore
+from repcon_jax.trees import check_same_shapes
 from repcon_jax.typing import PyTree
 
 # Points between two saves on a device that evaluates them one after the other.
