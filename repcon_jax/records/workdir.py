@@ -65,7 +65,8 @@ def _read_config(path: pathlib.Path, complete: Callable[[Mapping[str, Any]], dic
 def has_begun(path: pathlib.Path) -> bool:
     """Whether the run in a work directory has anything to lose: a checkpoint, a member's result, a measured point."""
     return any(
-        any(path.glob(trace)) for trace in ("checkpoints/*/[0-9]*", "members/*.json", "values/*", "runs/*", "rounds/*")
+        any(path.glob(trace))
+        for trace in ("checkpoints/*/[0-9]*", "members/*.json", "values/*", "runs/*", "rounds/*", "results.json")
     )
 
 
