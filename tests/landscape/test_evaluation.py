@@ -199,5 +199,5 @@ def test_probes_in_a_landscape_score_what_the_suite_scores():
     key = jax.random.key(0)
     suite = run_probes(("knn(neighbours=3)",), features, labels, features[:7], labels[:7], 3, key)
     features, labels = jnp.asarray(features), jnp.asarray(labels)
-    found = build_metric("knn(neighbours=3)").probe(features, labels, features[:7], labels[:7], 3, key)[0]
+    found = build_metric("knn(neighbours=3)").probe.fit_and_score(features, labels, features[:7], labels[:7], 3, key)[0]
     assert suite["knn(neighbours=3)"]["value"] == float(found)
