@@ -107,7 +107,8 @@ def load_network(path: str, part: str = "params") -> Network:
     images = jax.ShapeDtypeStruct((1, *size, pixels.channels), jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), images)
     if signature((params, model_state)) == signature(shapes):
-        params, model_state = fit(params, model_state, shapes, path)
+        with jax.ensure_compile_time_eval():  # a start that is being traced may ask for it
+            params, model_state = fit(params, model_state, shapes, path)
     return Network(params, model_state, model, pixels)
 
 

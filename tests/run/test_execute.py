@@ -199,7 +199,7 @@ def refused(capsys, arguments):
         (["--config.data.holdout=0"], "data.holdout is 0, which leaves no validation part"),
         (["--config.data.subset=16"], "needs 20 training examples, but there are 14"),
         (["--config.probe.train_size=5"], "needs 20 training examples, but there are 5"),
-        (["--config.probe.probes=('knn(neighbours=0)',)"], "probe.probes holds 'knn(neighbours=0)'"),
+        (["--config.probe.probes=('knn(neighbours=0)',)"], "probe.probes has 'knn(neighbours=0)'"),
         (["--config.probe.probes=('knn','knn')"], "may name a probe only once"),
         (["--config.probe.every=0 steps"], "probe.every is '0 steps', which is 0 steps"),
         (["--config.checkpoint.keep=('x',)"], "checkpoint.keep is 'x' but must be a number and one of steps"),

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError, ConfigError
 from repcon_jax.training.durations import Clock, clock, parse_duration
 from repcon_jax.training.schedules import parse_schedule
 
@@ -42,7 +42,7 @@ def test_the_incomplete_batch_counts_only_where_it_is_kept():
 
 
 def test_a_batch_larger_than_the_training_set_is_refused():
-    with pytest.raises(ConfigError, match=r"batch_size is 256 .* 100"):
+    with pytest.raises(ArgumentError, match=r"batch_size is 256 .* 100"):
         clock(100, 256, "1 epochs")
 
 
