@@ -205,7 +205,6 @@ def test_probes_in_a_landscape_score_what_the_suite_scores():
     key = jax.random.key(0)
     suite = run_probes(("knn(neighbours=3)",), features, labels, features[:7], labels[:7], 3, key)
     features, labels = jnp.asarray(features), jnp.asarray(labels)
-<<<<<<< HEAD
     accuracy = build_metric("knn(neighbours=3)").probe.fit_and_score(
         features, labels, features[:7], labels[:7], 3, key
     )[0]
@@ -257,7 +256,3 @@ def test_every_value_in_the_results_has_a_declaration_and_no_two_have_one_label(
     assert scores["train/kl_divergence"] == Score("train KL divergence", "nats", False, "log")
     assert scores[TEXTS[7]] == Score("knn accuracy, neighbours=3, standardise=True", "fraction", True)
     assert scores["norm(part='head')"].higher_is_better is None
-=======
-    found = build_metric("knn(neighbours=3)").probe.fit_and_score(features, labels, features[:7], labels[:7], 3, key)[0]
-    assert suite["knn(neighbours=3)"]["value"] == float(found)
->>>>>>> scores
