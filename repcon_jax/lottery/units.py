@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from repcon_jax.models.layers import gelu
+from repcon_jax.models.kernels import gelu
 from repcon_jax.models.normalisation import EPSILON
 from repcon_jax.symmetry import PermutationSpec
 from repcon_jax.symmetry.spec import Axis, as_blocks, split_shape

@@ -2,7 +2,7 @@
 
 from repcon_jax.errors import check_range
 from repcon_jax.models.encoders.vgg import Vgg
-from repcon_jax.models.kernels.convolution import ConvolutionName
+from repcon_jax.models.kernels import ConvolutionName
 from repcon_jax.models.layers import ComputeType, scale_width
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, check_batch_norm_parts

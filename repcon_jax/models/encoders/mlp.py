@@ -4,8 +4,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.kernels.convolution import Images
-from repcon_jax.models.layers import ComputeType, Linear, gelu
+from repcon_jax.models.kernels import Images, gelu
+from repcon_jax.models.layers import ComputeType, Linear
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, Normalise, check_batch_norm_parts
 from repcon_jax.models.registries import ENCODERS

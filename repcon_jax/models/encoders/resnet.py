@@ -13,7 +13,7 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from repcon_jax.models.kernels.convolution import ConvolutionName, Images, Maps, max_pool
+from repcon_jax.models.kernels import ConvolutionName, Images, Maps, max_pool
 from repcon_jax.models.layers import ComputeType, conv, rematerialised, scale_width
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, Normalise, check_batch_norm_parts

@@ -14,13 +14,11 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.kernels.convolution import ConvolutionName, Images
+from repcon_jax.models.kernels import ConvolutionName, Images, gelu, materialised
 from repcon_jax.models.layers import (
     ComputeType,
     Linear,
     conv,
-    gelu,
-    materialised,
     rematerialised,
     truncated_normal,
     uniform_fan_in,

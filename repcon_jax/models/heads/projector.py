@@ -7,7 +7,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.layers import ComputeType, Linear, gelu, l2_normalise
+from repcon_jax.models.kernels import gelu
+from repcon_jax.models.layers import ComputeType, Linear, l2_normalise
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.registries import HEADS
 
