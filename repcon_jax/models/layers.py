@@ -84,7 +84,7 @@ def scale_width(size: int, width: float) -> int:
     """Channels of a layer in a network of relative width ``width``, at least one.
 
     Raises:
-        ConfigError: the width is not positive.
+        ArgumentError: the width is not positive.
     """
     check_range("width", width, 0, open_low=True)
     return max(1, round(size * width))

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from repcon_jax.data import Splits
-from repcon_jax.errors import ConfigError, DataError
+from repcon_jax.errors import ArgumentError, ConfigError, DataError
 from repcon_jax.models import Model, attach_head, check_input, create_encoder, create_head
 from repcon_jax.run.config import ExperimentConfig
 from repcon_jax.trees import signature
@@ -36,9 +36,12 @@ def check_shapes(encoder: Model, shapes: list[tuple[int, ...]], name: str) -> No
         ConfigError: a shape does not fit the encoder, or not the parameters for the first shape.
     """
     first, *others = dict.fromkeys(shapes)  # tracing a deep network takes seconds: each shape once
-    check_input(encoder, first, name)
+    try:
+        for shape in (first, *others):
+            check_input(encoder, shape, name)
+    except ArgumentError as error:
+        raise error.within("encoder") from error
     for shape in others:
-        check_input(encoder, shape, name)
         images = [jax.ShapeDtypeStruct((1, *s), jnp.float32) for s in (first, shape)]
         variables = [signature(jax.eval_shape(encoder.init, jax.random.key(0), i)) for i in images]
         if variables[0] != variables[1]:

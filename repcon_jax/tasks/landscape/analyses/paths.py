@@ -12,7 +12,7 @@ from repcon_jax.landscape.barriers import barrier, barrier_over_mean, instabilit
 from repcon_jax.landscape.paths import PATHS, Path
 from repcon_jax.merging import match_weights
 from repcon_jax.random import stream
-from repcon_jax.run.references import Network, config_of
+from repcon_jax.run.references import Network
 from repcon_jax.symmetry import apply_permutation, permutation_spec
 from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import LandscapeBench
@@ -138,9 +138,7 @@ def _measure_pair(
 
 def _aligned(bench: LandscapeBench, first: Network, second: Network) -> Network:
     """The second network with its units in the order of the first one's."""
-    run = config_of(first.name, bench.config.runs)
-    names = run.encoder.name, run.head.name
-    spec = permutation_spec(*names, first.params, first.model_state, run.encoder.options)
+    spec = permutation_spec(bench.model, first.params, first.model_state)
     found, _ = match_weights(spec, first.params, second.params, stream(bench.key, "alignment"))
     params, model_state = (apply_permutation(spec, found, tree) for tree in (second.params, second.model_state))
     return second._replace(params=params, model_state=model_state)
