@@ -46,7 +46,7 @@ class Layer:
     """A linear map or convolution, what normalises it and what is applied to that.
 
     Its parameters are ``kernel`` [..., inputs, outputs] and, where there is one, ``bias`` [outputs]; the
-    normalisation's are ``scale`` and ``bias``, and ``mean`` and ``var`` in the model state.
+    normalisation's are ``scale`` and ``bias``, and ``mean`` and ``var`` (with epsilon 1e-5) in the model state.
 
     Args:
         path: of its parameters.
