@@ -1,6 +1,6 @@
 """What is left when weights go: masks, criteria, distributions, schedules, structure."""
 
-from repcon_jax.lottery.criterion import CRITERIA, Criterion, Evidence, build_criterion, prune_iteratively, score
+from repcon_jax.lottery.criterion import CRITERIA, Criterion, Evidence, build_criterion, score
 from repcon_jax.lottery.masks import (
     counts,
     density,
@@ -10,12 +10,10 @@ from repcon_jax.lottery.masks import (
     is_nested,
     layer_densities,
     mask_agreement,
-    pack,
     shuffle_within_layers,
     sign_agreement,
     sparsity,
     union,
-    unpack,
 )
 from repcon_jax.lottery.prunable import prunable
 from repcon_jax.lottery.removal import remove_dead_units
@@ -46,10 +44,8 @@ __all__ = [
     "layer_densities",
     "mask_agreement",
     "n_of_m_mask",
-    "pack",
     "parse_densities",
     "prunable",
-    "prune_iteratively",
     "prune_to_density",
     "remove_dead_units",
     "score",
@@ -58,6 +54,5 @@ __all__ = [
     "sign_agreement",
     "sparsity",
     "union",
-    "unpack",
     "with_any_widths",
 ]

@@ -7,9 +7,7 @@ to ``kept`` and exceed no layer's current count, or ``kept`` itself where all la
 import dataclasses
 import math
 
-from repcon_jax.errors import ConfigError
 from repcon_jax.options.registry import Registry
-from repcon_jax.options.schema import parse_call
 
 DISTRIBUTIONS = Registry("distribution", "repcon_jax.lottery.distributions")
 
@@ -17,7 +15,7 @@ Counts = int | dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer:
+class PrunableLeaf:
     """A prunable leaf.
 
     Args:
@@ -39,7 +37,7 @@ class Layer:
         return (1,) * (2 - len(self.shape)) + self.shape
 
 
-def allocate(distribution: str, layers: dict[str, Layer], kept: int, field: str = "lottery.distribution") -> Counts:
+def allocate(distribution: str, layers: dict[str, PrunableLeaf], kept: int, field: str = "distribution") -> Counts:
     """The counts that a distribution, given as text, gives the layers.
 
     Args:
@@ -52,12 +50,7 @@ def allocate(distribution: str, layers: dict[str, Layer], kept: int, field: str 
     Raises:
         ConfigError: the text is no call of a known distribution, or its options do not fit.
 
-    >>> allocate("uniform", {"a": Layer((2, 2), 4), "b": Layer((4, 2), 8)}, kept=6)
+    >>> allocate("uniform", {"a": PrunableLeaf((2, 2), 4), "b": PrunableLeaf((4, 2), 8)}, kept=6)
     {'a': 2, 'b': 4}
     """
-    # A bare name is not parsed, because 'global' is a keyword of Python.
-    name, options = (distribution, {}) if distribution.isidentifier() else parse_call(distribution, field)
-    try:
-        return DISTRIBUTIONS.build(name, layers, kept, **options)
-    except ConfigError as error:
-        raise ConfigError(f"{field} is {distribution!r}: {error}") from error
+    return DISTRIBUTIONS.parse(distribution, field, layers, kept)

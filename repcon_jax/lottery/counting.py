@@ -23,38 +23,16 @@ def kept_count(total: int, density: float) -> int:
     in exact decimal arithmetic, where a tie rounds the pruned number to the even one.
 
     Args:
-        total: number of entries that may be pruned.
+        total: number of prunable entries.
         density: in [0, 1].
     Raises:
-        ConfigError: the density is not in [0, 1].
+        ArgumentError: the density is not in [0, 1].
 
     >>> kept_count(5, 0.5), kept_count(10, 0.8)
     (3, 8)
     """
     check_range("density", density, 0, 1)
     return total - round((1 - exact(density)) * total)
-
-
-def count_after_rounds(total: int, fraction: float, rounds: int) -> int:
-    """How many entries are kept after rounds that each prune ``round(fraction * remaining)`` of those that remain.
-
-    Up to rounding ``kept_count(total, (1 - fraction) ** rounds)``, but rounded in every round.
-
-    Args:
-        total: number of entries that may be pruned.
-        fraction: pruned per round, in [0, 1]; taken as the decimal number it is written as.
-        rounds: how often.
-    Raises:
-        ConfigError: the fraction is not in [0, 1].
-
-    >>> [count_after_rounds(10, 0.2, rounds) for rounds in range(4)]
-    [10, 8, 6, 5]
-    """
-    check_range("fraction", fraction, 0, 1)
-    remaining = total
-    for _ in range(rounds):
-        remaining -= round(exact(fraction) * remaining)
-    return remaining
 
 
 def share(kept: int, weights: Mapping[str, Fraction | int], caps: Mapping[str, int]) -> dict[str, int]:

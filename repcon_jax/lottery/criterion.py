@@ -1,7 +1,7 @@
 """What tells a weight worth keeping, and the registry that finds ``lottery/criteria/``."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import jax
@@ -9,14 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from repcon_jax.derivatives import Loss, batched
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.options.registry import Registry
-from repcon_jax.options.schema import parse_call
 from repcon_jax.training.step import apply_mask
 from repcon_jax.typing import Key, Params, PyTree
 
 CRITERIA = Registry("criterion", "repcon_jax.lottery.criteria")
-Need = Literal["start", "loss", "batches", "movement", "flow", "key"]
+Need = Literal["start", "loss", "batches", "flow", "key"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,6 @@ class Evidence:
         loss: (params, batch) -> the mean loss of a batch, twice differentiable; networks with batch normalisation
             compute it with their running statistics.
         batches: tree whose leaves have two leading axes, batches and examples, [batches, batch, ...].
-        movement: what ``criteria.movement.add_movement`` accumulated while training, with the shapes of params.
         flow: absolute params -> scalar, as ``criteria.synflow.synaptic_flow`` makes it.
         key: of what is drawn.
     """
@@ -40,7 +38,6 @@ class Evidence:
     start: Params | None = None
     loss: Callable[[Params, PyTree], Float[Array, ""]] | None = None
     batches: PyTree | None = None
-    movement: PyTree | None = None
     flow: Callable[[Params], Float[Array, ""]] | None = None
     key: Key | None = None
 
@@ -67,16 +64,16 @@ class Criterion:
     needs: frozenset[Need] = field(default_factory=frozenset)
 
 
-def build_criterion(text: str) -> Criterion:
-    """The criterion of a text such as ``"magnitude"`` or ``"movement(source='start')"``.
+def build_criterion(text: str, field: str = "criterion") -> Criterion:
+    """The criterion of a text such as ``"magnitude"`` or ``"movement(source='gradient')"``.
 
     Args:
         text: a name, with options where they differ from the defaults.
+        field: config field that it stands in, for messages.
     Raises:
         ConfigError: no criterion has that name, or an option does not fit.
     """
-    name, options = parse_call(text, "criterion")
-    return CRITERIA.build(name, **options)
+    return CRITERIA.parse(text, field)
 
 
 def score(criterion: Criterion, evidence: Evidence) -> PyTree:
@@ -88,7 +85,7 @@ def score(criterion: Criterion, evidence: Evidence) -> PyTree:
     Returns:
         A tree of the structure and shapes of ``evidence.params``.
     Raises:
-        ConfigError: the evidence lacks what the criterion needs.
+        ArgumentError: the evidence lacks what the criterion needs.
 
     >>> evidence = Evidence({"w": jnp.array([1.0, -3.0, 2.0])}, {"w": jnp.array([True, True, False])})
     >>> score(build_criterion("magnitude"), evidence)["w"].tolist()
@@ -96,31 +93,10 @@ def score(criterion: Criterion, evidence: Evidence) -> PyTree:
     """
     for name in (entry.name for entry in fields(Evidence)):
         if name in criterion.needs and getattr(evidence, name) is None:
-            raise ConfigError(
-                f"evidence.{name} is None but the criterion needs {', '.join(sorted(criterion.needs))}; give "
-                f"Evidence({name}=...) or choose the criterion 'magnitude', which needs nothing."
+            raise ArgumentError(
+                f"evidence.{name}",
+                f"is None but the criterion needs {', '.join(sorted(criterion.needs))}",
+                f"give Evidence({name}=...) or choose the criterion 'magnitude', which needs nothing",
             )
-    found = criterion.score(evidence)
-    return jax.tree.map(lambda s, kept: jnp.where(kept, s, -jnp.inf), found, evidence.mask)
-
-
-def prune_iteratively(
-    criterion: Criterion,
-    evidence: Evidence,
-    select: Callable[[PyTree, PyTree, float], PyTree],
-    densities: tuple[float, ...],
-) -> PyTree:
-    """The mask after pruning to each density in turn, with scores computed anew in between.
-
-    Args:
-        criterion: how to judge; every round sees what the last one kept.
-        evidence: at the start.
-        select: (scores, mask, density) -> mask with that density.
-        densities: falling, such as ``criteria.synflow.synflow_iterations`` gives.
-    Raises:
-        ConfigError: the evidence lacks what the criterion needs.
-    """
-    mask = evidence.mask
-    for density in densities:
-        mask = select(score(criterion, replace(evidence, mask=mask)), mask, density)
-    return mask
+    scores = criterion.score(evidence)
+    return jax.tree.map(lambda s, kept: jnp.where(kept, s, -jnp.inf), scores, evidence.mask)

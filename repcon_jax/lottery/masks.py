@@ -1,16 +1,15 @@
 """Masks: trees of booleans with the structure of the parameters, True where an entry is kept."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from repcon_jax.errors import CheckpointError, TreeError
+from repcon_jax.errors import TreeError
 from repcon_jax.random import stream
-from repcon_jax.trees import check_same_shapes, map_named, named_leaves, pack_bits, unpack_bits
+from repcon_jax.trees import check_same_shapes, map_named, named_leaves
 from repcon_jax.typing import Key, Params, PyTree
 
 
@@ -33,9 +32,9 @@ def check_mask(mask: PyTree, params: Params) -> None:
     """
     check_same_shapes({"params": params, "mask": mask})
     for name, leaf in named_leaves(mask).items():
-        found = np.dtype(getattr(leaf, "dtype", type(leaf)))
-        if found.kind != "b":
-            raise TreeError(f"the mask is {found} at {name!r} but must be boolean; compare it, as in mask != 0.")
+        dtype = np.dtype(getattr(leaf, "dtype", type(leaf)))
+        if dtype.kind != "b":
+            raise TreeError(f"the mask is {dtype} at {name!r} but must be boolean; compare it, as in mask != 0.")
 
 
 def counts(mask: PyTree) -> dict[str, tuple[int, int]]:
@@ -58,8 +57,8 @@ def density(mask: PyTree, prunable: PyTree | None = None) -> float:
     0.5
     """
     counted = None if prunable is None else named_leaves(prunable)
-    found = [pair for name, pair in counts(mask).items() if counted is None or counted[name]]
-    return sum(kept for kept, _ in found) / sum(total for _, total in found)
+    pairs = [pair for name, pair in counts(mask).items() if counted is None or counted[name]]
+    return sum(kept for kept, _ in pairs) / sum(total for _, total in pairs)
 
 
 def sparsity(mask: PyTree, prunable: PyTree | None = None) -> float:
@@ -168,39 +167,6 @@ def shuffle_within_layers(mask: PyTree, key: Key) -> PyTree:
         key: every leaf draws from its own stream.
     """
     return map_named(lambda name, leaf: _shuffle(leaf, stream(key, name)), mask)
-
-
-def pack(mask: PyTree) -> dict[str, np.ndarray]:
-    """The mask as bits, as checkpoints hold it: by path, uint8 [ceil(entries / 8)] in row-major order.
-
-    >>> pack({"w": jnp.array([True, False, True])})["w"].tolist()
-    [160]
-    """
-    return {name: pack_bits(leaf) for name, leaf in named_leaves(mask).items()}
-
-
-def unpack(packed: Mapping[str, np.ndarray], like: PyTree) -> PyTree:
-    """The inverse of ``pack``, exactly.
-
-    Args:
-        packed: bits by path.
-        like: parameters, a mask or shapes, in whose structure the mask is returned.
-    Raises:
-        CheckpointError: a path is missing, unknown or has bits for another number of entries.
-    """
-    needed = {name: -(-math.prod(leaf.shape) // 8) for name, leaf in named_leaves(like).items()}
-    for name in [*needed, *packed]:
-        found = len(packed[name]) if name in packed else None
-        if found != needed.get(name):
-            raise CheckpointError(
-                f"the packed mask holds {_bytes(found)} at {name!r} where this network needs "
-                f"{_bytes(needed.get(name))}; take the mask of a network of one architecture."
-            )
-    return map_named(lambda name, leaf: jnp.asarray(unpack_bits(packed[name], leaf.shape)), like)
-
-
-def _bytes(number: int | None) -> str:
-    return "nothing" if number is None else f"{number} bytes"
 
 
 def _shuffle(leaf: Any, key: Key) -> Any:

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
-from repcon_jax.errors import ConfigError, TreeError
+from repcon_jax.errors import ArgumentError, TreeError
 from repcon_jax.lottery.units import Group, Leaves, find_groups
-from repcon_jax.models import ENCODERS, HEADS, parameter_count
+from repcon_jax.models import Model, declared, parameter_count
+from repcon_jax.models.architecture import Architecture, Axis
 from repcon_jax.symmetry import PermutationSpec, permutation_spec
-from repcon_jax.symmetry.spec import Axis, as_blocks, split_shape
+from repcon_jax.symmetry.spec import as_blocks, split_shape
 from repcon_jax.trees import check_same_shapes, map_named, named_leaves
 from repcon_jax.typing import ModelState, Params, PyTree
 
@@ -36,16 +37,7 @@ class Smaller(NamedTuple):
     parameters_after: int
 
 
-def remove_dead_units(
-    encoder_name: str,
-    head_name: str,
-    params: Params,
-    model_state: ModelState,
-    *,
-    encoder_options: Mapping[str, Any] | None = None,
-    head_options: Mapping[str, Any] | None = None,
-    mask: PyTree | None = None,
-) -> Smaller:
+def remove_dead_units(model: Model, params: Params, model_state: ModelState, *, mask: PyTree | None = None) -> Smaller:
     """The network without the units and channels that change nothing, with the same logits in evaluation mode.
 
     A unit goes where
@@ -60,31 +52,31 @@ def remove_dead_units(
     units. ``mask`` and other trees of the parameters follow with ``take_units(smaller.spec, smaller.kept, tree)``.
 
     Args:
-        encoder_name, head_name: as registered: an mlp, convnet, vgg or resnet with a linear head or a projector.
-        params, model_state: of the model that ``attach_head`` makes of them.
-        encoder_options, head_options: with which they were built; the defaults are not needed.
+        model: an encoder with its head, whose families declare their units.
+        params, model_state: of the model.
         mask: booleans with the shapes of params, whose False entries count as zero; None where they are zero.
     Raises:
-        ConfigError: the encoder or the head is of another family, or its normalisation mixes channels.
-        TreeError: the parameters are not those of that encoder and head, or the mask is not theirs.
+        ArgumentError: a part declares nothing, or a normalisation's statistics count several channels.
+        TreeError: the parameters are not those of the model, or the mask is not theirs.
 
     >>> import jax
     >>> from repcon_jax.models import attach_head, create_encoder, create_head
     >>> model = attach_head(create_encoder("mlp", widths=(8,)), create_head("linear", num_classes=3))
     >>> params, state = model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)))
     >>> params["head"]["output"]["kernel"] = params["head"]["output"]["kernel"].at[:5].set(0)
-    >>> smaller = remove_dead_units("mlp", "linear", params, state)
+    >>> smaller = remove_dead_units(model, params, state)
     >>> smaller.params["encoder"]["linear1"]["kernel"].shape, smaller.parameters_before, smaller.parameters_after
     ((4, 3), 67, 27)
     """
-    _check_normalisation(encoder_name, encoder_options)
-    spec = permutation_spec(encoder_name, head_name, params, model_state, encoder_options)
+    architecture = declared(model)
+    _check_normalisation(architecture)
+    spec = permutation_spec(model, params, model_state)
     before = parameter_count(params)
     leaves = {name: np.asarray(leaf) for tree in (params, model_state) for name, leaf in named_leaves(tree).items()}
     if mask is not None:
         check_same_shapes({"params": params, "mask": mask})
         leaves |= {name: np.where(np.asarray(kept), leaves[name], 0) for name, kept in named_leaves(mask).items()}
-    groups = find_groups(spec, encoder_name, HEADS.options(head_name) | dict(head_options or {}))
+    groups = find_groups(spec, architecture)
     kept = {name: np.ones(size, bool) for name, size in spec.sizes.items()}
     # A unit that goes may have been the only reader of others, hence until nothing changes.
     while any(_remove(leaves, spec, name, group, kept[name]) for name, group in groups.items()):
@@ -94,7 +86,7 @@ def remove_dead_units(
 
 
 def take_units(spec: PermutationSpec, kept: Kept, tree: PyTree) -> PyTree:
-    """A tree of the whole network's parameters or model state, such as a mask, without the units that are gone.
+    """A tree of the whole network's parameters or model state, such as a mask, without the units that were removed.
 
     Args:
         spec: covers the tree.
@@ -145,7 +137,7 @@ def _take(name: str, leaf: np.ndarray, axes: tuple[Axis, ...], kept: Kept) -> np
         split = leaf.reshape(split_shape(leaf.shape, number, axis))
         if split.shape[number + 1] != len(chosen):
             raise TreeError(
-                f"{name!r} has {split.shape[number + 1]} units where {len(chosen)} were told apart; take a tree of the "
+                f"{name!r} has {split.shape[number + 1]} units where {len(chosen)} were expected; take a tree of the "
                 "whole network."
             )
         taken = np.compress(chosen, split, number + 1)
@@ -153,10 +145,12 @@ def _take(name: str, leaf: np.ndarray, axes: tuple[Axis, ...], kept: Kept) -> np
     return leaf
 
 
-def _check_normalisation(encoder_name: str, encoder_options: Mapping[str, Any] | None) -> None:
-    normalisation = (ENCODERS.options(encoder_name) | dict(encoder_options or {})).get("normalisation", "none")
-    if normalisation not in ("batch", "instance", "none"):
-        raise ConfigError(
-            f"encoder.normalisation is {normalisation!r}, whose statistics count dead channels too; remove units from "
-            "networks with the normalisation 'batch', 'instance' or 'none'."
-        )
+def _check_normalisation(architecture: Architecture) -> None:
+    for layer in architecture.layers:
+        if layer.writes is not None and layer.normalisation not in ("batch", "instance", "none"):
+            raise ArgumentError(
+                "model",
+                f"has the normalisation {layer.normalisation!r} after {layer.path!r}, whose statistics count dead "
+                "channels too",
+                "remove units from networks with the normalisation 'batch', 'instance' or 'none'",
+            )

@@ -8,17 +8,16 @@ import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.lottery.counting import exact
 from repcon_jax.options.registry import Registry
-from repcon_jax.options.schema import parse_call
 
 DENSITY_SCHEDULES = Registry("schedule", "repcon_jax.lottery.schedules")
 
 Densities = tuple[float, ...]
 
 
-def parse_densities(text: str, field: str = "lottery.schedule") -> Densities:
+def parse_densities(text: str, field: str = "schedule") -> Densities:
     """The overall densities after each round of pruning.
 
     Args:
@@ -30,11 +29,7 @@ def parse_densities(text: str, field: str = "lottery.schedule") -> Densities:
     >>> parse_densities("geometric(fraction=0.2, rounds=3)")
     (0.8, 0.64, 0.512)
     """
-    name, options = parse_call(text, field)
-    try:
-        return DENSITY_SCHEDULES.build(name, **options)
-    except ConfigError as error:
-        raise ConfigError(f"{field} is {text!r}: {error}") from error
+    return DENSITY_SCHEDULES.parse(text, field)
 
 
 @DENSITY_SCHEDULES.register("one_shot")
@@ -44,7 +39,7 @@ def one_shot(*, density: float = 0.2) -> Densities:
     >>> one_shot(density=0.1)
     (0.1,)
     """
-    return _checked("schedule.density", (density,))
+    return _checked("density", (density,))
 
 
 @DENSITY_SCHEDULES.register("geometric")
@@ -59,7 +54,7 @@ def geometric(*, fraction: float = 0.2, rounds: int = 8) -> Densities:
     """
     check_range("fraction", fraction, 0, 1, open_low=True, open_high=True)
     check_range("rounds", rounds, 1)
-    return _checked("schedule.fraction", [float((1 - exact(fraction)) ** r) for r in range(1, rounds + 1)])
+    return _checked("fraction", [float((1 - exact(fraction)) ** r) for r in range(1, rounds + 1)])
 
 
 @DENSITY_SCHEDULES.register("cubic")
@@ -79,7 +74,7 @@ def cubic(*, final_density: float = 0.1, rounds: int = 8) -> Densities:
     check_range("rounds", rounds, 1)
     final = exact(final_density)
     left = [1 - Fraction(r, rounds) for r in range(1, rounds + 1)]
-    return _checked("schedule.final_density", [float(final + (1 - final) * part**3) for part in left])
+    return _checked("final_density", [float(final + (1 - final) * part**3) for part in left])
 
 
 @DENSITY_SCHEDULES.register("densities")
@@ -90,17 +85,18 @@ def densities(*, values: tuple[float, ...] | list[float] = ()) -> Densities:
     (1.0, 0.5)
     """
     if not values:
-        raise ConfigError("schedule.values is empty but must name at least one density; give it, such as (0.5, 0.2).")
-    return _checked("schedule.values", values)
+        raise ArgumentError("values", "is empty but must name at least one density", "give it, such as (0.5, 0.2)")
+    return _checked("values", values)
 
 
-def _checked(field: str, values: Sequence[float]) -> Densities:
+def _checked(argument: str, values: Sequence[float]) -> Densities:
     for value in values:
-        check_range(field, value, 0, 1, open_low=True)
+        check_range(argument, value, 0, 1, open_low=True)
     for before, after in itertools.pairwise(values):
         if not after < before:
-            raise ConfigError(
-                f"{field} gives the density {after!r} after {before!r} but densities must decrease strictly; order "
-                "them, or take fewer rounds."
+            raise ArgumentError(
+                argument,
+                f"gives the density {after!r} after {before!r} but densities must decrease strictly",
+                "order them, or take fewer rounds",
             )
     return tuple(float(value) for value in values)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from repcon_jax.errors import ConfigError, TreeError
-from repcon_jax.lottery.allocation import Counts, Layer, allocate
+from repcon_jax.errors import ArgumentError, TreeError
+from repcon_jax.lottery.allocation import Counts, PrunableLeaf, allocate
 from repcon_jax.lottery.counting import kept_count
 from repcon_jax.lottery.masks import check_mask
 from repcon_jax.trees import map_named, named_leaves
@@ -25,7 +25,7 @@ def prune_to_density(
         density: of all prunable entries, those pruned before included.
         distribution: how the count is shared among layers, see ``allocation``.
     Raises:
-        ConfigError, TreeError: as ``keep_counts`` and ``select``.
+        UserError: as ``keep_counts`` and ``select``.
 
     >>> scores, mask = {"w": jnp.array([3.0, 1.0, 2.0, 0.0])}, {"w": jnp.ones(4, bool)}
     >>> prune_to_density(scores, mask, {"w": True}, 0.5)["w"].tolist()
@@ -48,20 +48,22 @@ def keep_counts(mask: PyTree, prunable: PyTree, density: float, distribution: st
     Returns:
         Integers by path, or one integer where all layers compete.
     Raises:
-        ConfigError: the mask keeps fewer entries than asked for, or the distribution does not exist.
+        ArgumentError: the mask keeps fewer entries than asked for.
+        ConfigError: the distribution does not exist.
     """
-    may = named_leaves(prunable)
+    chosen = named_leaves(prunable)
     layers = {
-        name: Layer(tuple(np.shape(leaf)), int(np.count_nonzero(leaf)))
+        name: PrunableLeaf(tuple(np.shape(leaf)), int(np.count_nonzero(leaf)))
         for name, leaf in named_leaves(mask).items()
-        if may[name]
+        if chosen[name]
     }
     total, now = sum(layer.total for layer in layers.values()), sum(layer.kept for layer in layers.values())
     kept = kept_count(total, density)
     if kept > now:
-        raise ConfigError(
-            f"lottery.density is {density!r}, {kept} of {total} prunable entries, but the mask keeps {now} and no "
-            "entry comes back; take a density that is at most the mask's."
+        raise ArgumentError(
+            "density",
+            f"is {density!r}, {kept} of {total} prunable entries, but the mask keeps {now} and no entry comes back",
+            "take a density that is at most the mask's",
         )
     return allocate(distribution, layers, kept)
 
@@ -96,8 +98,8 @@ def select(scores: PyTree, mask: PyTree, keep: Counts | Mapping[str, int], pruna
         _check_paths(keep, masks)
         groups = [([name], number) for name, number in keep.items()]
     else:
-        may = named_leaves(prunable) if prunable is not None else dict.fromkeys(masks, True)
-        groups = [([name for name in masks if may[name]], keep)]
+        competes = named_leaves(prunable) if prunable is not None else dict.fromkeys(masks, True)
+        groups = [([name for name in masks if competes[name]], keep)]
     chosen: dict[str, np.ndarray] = {}
     for names, number in groups:
         chosen |= _keep_largest(names, values, masks, number)

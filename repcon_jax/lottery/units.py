@@ -1,18 +1,16 @@
 """What writes and reads the units of a network, and which of them change nothing that it computes."""
 
-import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from repcon_jax.models.layers import gelu
+from repcon_jax.models import Layer
+from repcon_jax.models.architecture import Architecture, Axis
 from repcon_jax.models.normalisation import EPSILON
 from repcon_jax.symmetry import PermutationSpec
-from repcon_jax.symmetry.spec import Axis, as_blocks, split_shape
+from repcon_jax.symmetry.spec import as_blocks, split_shape
 
 Leaves = dict[str, np.ndarray]
 Values = Float[np.ndarray, " units"]
@@ -20,38 +18,36 @@ Units = Bool[np.ndarray, " units"]
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A linear map or convolution and the normalisation after it, by their paths in the trees.
+class Weights:
+    """The weights of a declared layer, which write and read units.
 
     Args:
-        path, norm: of the layer and of its normalisation, which need not be there.
-        inputs: what its kernel's axis of inputs counts.
-        divided: whether its kernel's columns are divided by their norm.
+        layer: as declared.
+        inputs: what its kernel's axis of inputs counts, as the spec has it.
     """
 
-    path: str
-    norm: str
+    layer: Layer
     inputs: Axis
-    divided: bool
 
     def kernel(self, leaves: Leaves) -> Float[np.ndarray, "others units outputs"]:
         """The kernel by the unit that is read; the other axis has the pixels of the kernel or of a flattened image."""
-        kernel = leaves[f"{self.path}/kernel"]
+        kernel = leaves[self.layer.kernel]
         number = kernel.ndim - 2
         split = np.moveaxis(kernel.reshape(split_shape(kernel.shape, number, self.inputs)), number + 1, -2)
         return split.reshape(-1, *split.shape[-2:])
 
     def constants(self, leaves: Leaves) -> Values:
         """What the layer writes whatever it reads, NaN where that depends on it; in evaluation mode."""
-        kernel = leaves[f"{self.path}/kernel"]
+        kernel = leaves[self.layer.kernel]
         reads = np.any(kernel != 0, axis=tuple(range(kernel.ndim - 1)))
-        constants = np.where(reads, np.nan, leaves.get(f"{self.path}/bias", 0.0)).astype(kernel.dtype)
-        scale, bias, mean, var = (leaves.get(f"{self.norm}/{name}") for name in ("scale", "bias", "mean", "var"))
-        if scale is None:
-            return constants
-        # Over one image a constant is its own mean, so instance normalisation makes it zero.
-        standard = 0 * constants if mean is None else (constants - mean) / np.sqrt(var + EPSILON)
-        return np.where(scale == 0, bias, standard * scale + bias)
+        constants = np.where(reads, np.nan, leaves.get(f"{self.layer.path}/bias", 0.0)).astype(kernel.dtype)
+        norm = self.layer.norm
+        scale, bias, mean, var = (leaves.get(f"{norm}/{name}") for name in ("scale", "bias", "mean", "var"))
+        if scale is not None:
+            # Over one image a constant is its own mean, so instance normalisation makes it zero.
+            standard = 0 * constants if mean is None else (constants - mean) / np.sqrt(var + EPSILON)
+            constants = np.where(scale == 0, bias, standard * scale + bias)
+        return np.asarray(self.layer.activation(jnp.asarray(constants)))
 
     def ignores(self, leaves: Leaves) -> Units:
         """The inputs with zero weights."""
@@ -59,17 +55,18 @@ class Layer:
 
     def absorbs(self, leaves: Leaves) -> bool:
         """Whether a constant input can be had by changing the bias or the running mean instead."""
-        pixels = leaves[f"{self.path}/kernel"].shape[:-2]
-        shifted = f"{self.path}/bias" in leaves or f"{self.norm}/scale" in leaves
-        return shifted and not self.divided and all(size == 1 for size in pixels)
+        window = leaves[self.layer.kernel].shape[:-2]
+        shifted = f"{self.layer.path}/bias" in leaves or f"{self.layer.norm}/scale" in leaves
+        return shifted and not self.layer.unit_kernel and all(size == 1 for size in window)
 
     def absorb(self, leaves: Leaves, inputs: Values) -> None:
         """Replaces constant inputs, zero where there is none, by changing the bias or the running mean."""
         shift = np.einsum("aio,i->o", self.kernel(leaves), inputs)
-        if f"{self.path}/bias" in leaves:
-            leaves[f"{self.path}/bias"] = leaves[f"{self.path}/bias"] + shift
-        elif f"{self.norm}/mean" in leaves:
-            leaves[f"{self.norm}/mean"] = leaves[f"{self.norm}/mean"] - shift
+        bias, mean = f"{self.layer.path}/bias", f"{self.layer.norm}/mean"
+        if bias in leaves:
+            leaves[bias] = leaves[bias] + shift
+        elif mean in leaves:
+            leaves[mean] = leaves[mean] - shift
 
 
 @dataclass(frozen=True)
@@ -79,18 +76,19 @@ class Group:
     Args:
         writers: layers whose outputs they are; several add up in a residual stream.
         readers: layers whose inputs they are.
-        activation: between the two.
-        measured: whether the units are divided by their norm, which even one that no layer reads is part of.
     """
 
-    writers: tuple[Layer, ...]
-    readers: tuple[Layer, ...]
-    activation: Callable[[Values], Values]
-    measured: bool
+    writers: tuple[Weights, ...]
+    readers: tuple[Weights, ...]
+
+    @property
+    def measured(self) -> bool:
+        """Whether the units are divided by their norm, which even one that no layer reads is part of."""
+        return any(reader.layer.unit_inputs for reader in self.readers)
 
     def constants(self, leaves: Leaves) -> Values:
         """The values of the units that have one whatever the input, NaN for the others."""
-        values = np.stack([self.activation(writer.constants(leaves)) for writer in self.writers])
+        values = np.stack([writer.constants(leaves) for writer in self.writers])
         if len(values) == 1:
             return values[0]
         # A stream grows from block to block, unless all that is added to it is cut off by the activation.
@@ -103,7 +101,7 @@ class Group:
         if not self.measured and all(reader.absorbs(leaves) for reader in self.readers):
             replaceable = ~np.isnan(constants)
         for reader in self.readers:
-            if reader.divided:
+            if reader.layer.unit_kernel:
                 replaceable &= reader.ignores(leaves)
         return replaceable | self.unread(leaves)
 
@@ -114,7 +112,7 @@ class Group:
 
     def silence(self, leaves: Leaves, unit: int) -> bool:
         """Lets an unread unit read nothing either; whether it did before."""
-        paths = [f"{writer.path}/kernel" for writer in self.writers]
+        paths = [writer.layer.kernel for writer in self.writers]
         paths = [path for path in paths if self.unread(leaves)[unit] and np.any(leaves[path][..., unit])]
         for path in paths:
             leaves[path] = leaves[path].copy()
@@ -122,36 +120,23 @@ class Group:
         return bool(paths)
 
 
-def find_groups(spec: PermutationSpec, encoder_name: str, head_options: Mapping[str, Any]) -> dict[str, Group]:
-    """The groups of a spec with their layers.
+def find_groups(spec: PermutationSpec, architecture: Architecture) -> dict[str, Group]:
+    """The groups of units that can go, with their layers.
+
+    Those are not among them that nothing reads, as an embedding without a head, or that lie along axes of parameters
+    which are no layer's, as a transformer's residual stream.
 
     Args:
-        spec: of the encoder with its head.
-        encoder_name: as registered, for its activation.
-        head_options: all options of the head, for its normalisations.
+        spec: of a model.
+        architecture: what its families declare.
     """
-    layers = {name: _layer(name, axes[-2], head_options) for name, axes in spec.axes.items() if name.endswith("kernel")}
+    layers = [Weights(layer, spec.axes[layer.kernel][-2]) for layer in architecture.layers]
+    elsewhere = {as_blocks(axis).group for _, axes in architecture.other_axes for axis in axes if axis is not None}
 
     def group(name: str) -> Group:
-        writers = tuple(layer for path, layer in layers.items() if spec.axes[path][-1] == name)
-        readers = tuple(layer for layer in layers.values() if layer.inputs and as_blocks(layer.inputs).group == name)
-        last = any(reader.path == "head/output/linear" for reader in readers)
-        measured = last and head_options["feature_normalisation"]
-        return Group(writers, readers, _activation(name, encoder_name), measured)
+        writers = tuple(layer for layer in layers if layer.layer.writes == name)
+        readers = tuple(layer for layer in layers if layer.inputs and as_blocks(layer.inputs).group == name)
+        return Group(writers, readers)
 
-    return {name: group(name) for name in spec.sizes}
-
-
-def _layer(name: str, inputs: Axis, head_options: Mapping[str, Any]) -> Layer:
-    path = name.removesuffix("/kernel")
-    flag = {"head/output/linear": "weight_normalisation", "head/bottleneck/linear": "bottleneck_weight_normalisation"}
-    norm = re.sub(r"(linear|conv)(\d*)$", r"norm\2", path)
-    return Layer(path, norm, inputs, path in flag and head_options[flag[path]])
-
-
-def _activation(group: str, encoder_name: str) -> Callable[[Values], Values]:
-    if group == "head/bottleneck/linear":
-        return lambda values: values
-    if group.startswith("head/") or encoder_name == "mlp":
-        return lambda values: np.asarray(gelu(jnp.asarray(values)))
-    return lambda values: np.maximum(values, 0)
+    groups = {name: group(name) for name in spec.sizes if name not in elsewhere}
+    return {name: group for name, group in groups.items() if group.readers}

@@ -7,7 +7,6 @@ from typing import Any
 from flax import linen as nn
 
 from repcon_jax.models import Model
-from repcon_jax.models.layers import Linear
 
 
 def with_any_widths(model: Model) -> Model:
@@ -17,7 +16,8 @@ def with_any_widths(model: Model) -> Model:
     ``apply`` takes the width of every linear layer and convolution from its kernel; ``init`` draws the whole network.
 
     Args:
-        model: of Linen modules, as encoders and heads and ``attach_head`` make it.
+        model: of Linen modules, in which a layer with a ``kernel`` [..., inputs, outputs] counts its outputs by its
+            field ``features``, as ``nn.Dense`` and ``nn.Conv`` do.
 
     >>> import jax, jax.numpy as jnp
     >>> from repcon_jax.models import create_encoder
@@ -26,7 +26,8 @@ def with_any_widths(model: Model) -> Model:
     >>> with_any_widths(encoder).apply(params, {}, images)[0].shape
     (2, 3)
     """
-    return Model(init=model.init, apply=_ApplyWithAnyWidths(model.apply))
+    parts = tuple((name, with_any_widths(part)) for name, part in model.parts)
+    return Model(model.init, _ApplyWithAnyWidths(model.apply), parts=parts, architecture=model.architecture)
 
 
 # A frozen dataclass rather than a closure, so that equal models stay equal as static arguments of jit.
@@ -41,10 +42,10 @@ class _ApplyWithAnyWidths:
 
 def _width_of_kernel(call: Callable[..., Any], args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
     layer = context.module
-    if not isinstance(layer, nn.Conv | Linear) or context.method_name != "__call__":
+    if not isinstance(getattr(layer, "features", None), int) or context.method_name != "__call__":
         return call(*args, **kwargs)
-    params = layer.variables["params"]
-    width = params["kernel"].shape[-1]
+    params = layer.variables.get("params", {})
+    width = params["kernel"].shape[-1] if "kernel" in params else layer.features
     if width == layer.features:
         return call(*args, **kwargs)
     return layer.clone(parent=None, features=width).apply({"params": params}, *args, **kwargs)

@@ -9,9 +9,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from repcon_jax.errors import check_range
+from repcon_jax.models import Blocks
 from repcon_jax.random import stream
 from repcon_jax.symmetry.permute import Permutations
-from repcon_jax.symmetry.spec import Blocks, PermutationSpec, as_blocks, split_shape
+from repcon_jax.symmetry.spec import PermutationSpec, as_blocks, split_shape
 from repcon_jax.trees import check_same_shapes, named_leaves
 from repcon_jax.typing import Key, Params
 
@@ -78,7 +79,7 @@ def match_weights(
         The permutations to be given to ``apply_permutation`` with ``other`` and its model state, and how it went.
     Raises:
         TreeError: the networks differ in structure or shape.
-        ConfigError: there is no sweep.
+        ArgumentError: there is no sweep.
 
     Source: Ainsworth et al., arXiv 2209.04836, section 3.2 and algorithm 1.
     """

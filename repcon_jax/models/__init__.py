@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from repcon_jax.models.architecture import INPUTS, Architecture, Attention, Blocks, Layer
 from repcon_jax.models.description import describe, rebuild
 from repcon_jax.models.model import (
     Model,
     Outputs,
     attach_head,
     check_input,
+    declared,
     embedding_size,
+    from_linen,
     join_heads,
     parameter_count,
 )
@@ -47,6 +50,11 @@ def create_head(name: str, **options: Any) -> Model:
 __all__ = [
     "ENCODERS",
     "HEADS",
+    "INPUTS",
+    "Architecture",
+    "Attention",
+    "Blocks",
+    "Layer",
     "Model",
     "Network",
     "Outputs",
@@ -55,9 +63,11 @@ __all__ = [
     "check_input",
     "create_encoder",
     "create_head",
+    "declared",
     "describe",
     "embedding_size",
     "fit",
+    "from_linen",
     "join_heads",
     "normalise",
     "parameter_count",

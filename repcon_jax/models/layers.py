@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from repcon_jax.errors import check_range
-from repcon_jax.models.kernels.convolution import ConvolutionName, choose_convolution, linear_map
+from repcon_jax.models.kernels import ConvolutionName, choose_convolution, linear_map
 from repcon_jax.typing import Key
 
 ComputeType = Literal["float32", "bfloat16"]
@@ -69,27 +69,6 @@ def l2_normalise(x: Float[Array, "*shape"], axis: int = -1) -> Float[Array, "*sh
     return jnp.where(positive, x * jax.lax.rsqrt(jnp.where(positive, square, 1)), 0)
 
 
-def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Exact GELU, ``x (1 + erf(x / sqrt(2))) / 2``, computed in float32 and given in the type of x.
-
-    JAX writes it with ``erfc``, which XLA computes twice and chooses from; with ``erf``, as PyTorch writes it, a call
-    takes a quarter to a half of the time on a CPU, and the error is at most 2e-7 |x|.
-
-    Source: Hendrycks and Gimpel, arXiv 1606.08415, section 2.
-    """
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return (wide * (1 + jax.lax.erf(wide * math.sqrt(0.5))) / 2).astype(x.dtype)
-
-
-def materialised(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """``x``; on a CPU it and its cotangent are written to memory once.
-
-    Else XLA's CPU backend sums a residual stream's cotangent anew in each of its consumers, which makes the backward
-    pass quadratic in the depth. JAX 0.10 drops the barrier before that, 0.11 heeds it.
-    """
-    return jax.lax.optimization_barrier(x) if jax.default_backend() == "cpu" else x
-
-
 def rematerialised(module: type[nn.Module], on: bool, static_argnums: tuple[int, ...] = ()) -> type[nn.Module]:
     """The module's class, whose activations, if ``on``, are computed again in the backward pass and not kept.
 
@@ -105,7 +84,7 @@ def scale_width(size: int, width: float) -> int:
     """Channels of a layer in a network of relative width ``width``, at least one.
 
     Raises:
-        ConfigError: the width is not positive.
+        ArgumentError: the width is not positive.
     """
     check_range("width", width, 0, open_low=True)
     return max(1, round(size * width))

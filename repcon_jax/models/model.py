@@ -1,7 +1,7 @@
 """The seam between networks and everything else: a model is a pair of pure functions on nested dicts of arrays."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError, DataError
+from repcon_jax.models.architecture import Architecture, attached, side_by_side
 from repcon_jax.random import stream
 from repcon_jax.typing import Key, ModelState, Params
 
@@ -28,6 +29,9 @@ class Model:
     Inputs are ``[batch, height, width, channels]`` for an encoder and ``[batch, size]`` for a head; params and model
     state are nested dicts of float32 arrays, and the model state is ``{}`` in the absence of batch normalisation.
 
+    ``origin`` says where it comes from, ``parts`` what it is made of, and ``architecture`` what its family declares of
+    its layers and units; each may be absent, and whatever needs it says so.
+
     >>> from repcon_jax.models import create_encoder
     >>> encoder = create_encoder("mlp", widths=(8, 4))
     >>> images = jnp.zeros((2, 4, 4, 3))
@@ -40,6 +44,7 @@ class Model:
     apply: Callable[..., tuple[Any, ...]]
     origin: "Origin | None" = None
     parts: tuple[tuple[str, "Model"], ...] = ()
+    architecture: Architecture | None = None
 
     def part(self, name: str) -> "Model":
         """One of the models that this one is made of, such as ``"encoder"``.
@@ -77,13 +82,14 @@ class Outputs(NamedTuple):
     logits: Float[Array, "batch outputs"] | dict[str, Float[Array, "batch _"]]
 
 
-def from_linen(module: nn.Module) -> Model:
+def from_linen(module: nn.Module, architecture: Architecture | None = None) -> Model:
     """The model of a Linen module whose call ``(inputs, train)`` returns ``(output, named features)``.
 
     Args:
         module: keeps nothing but the collections ``params`` and ``batch_stats``.
+        architecture: what the family declares of it; what needs a declaration refuses a model without one.
     """
-    return Model(init=_LinenInit(module), apply=_LinenApply(module))
+    return Model(init=_LinenInit(module), apply=_LinenApply(module), architecture=architecture)
 
 
 def attach_head(encoder: Model, head: Model) -> Model:
@@ -97,7 +103,32 @@ def attach_head(encoder: Model, head: Model) -> Model:
         likewise, as in ``encoder.stage1.conv1``.
     """
     parts = (("encoder", encoder), ("head", head))
-    return Model(_PairInit(encoder, head), _PairApply(encoder, head), Origin("pair"), parts)
+    architecture = attached(encoder.architecture, head.architecture)
+    return Model(_PairInit(encoder, head), _PairApply(encoder, head), Origin("pair"), parts, architecture)
+
+
+def declared(model: Model) -> Architecture:
+    """What the families of all parts of a model declare.
+
+    Raises:
+        ArgumentError: a part declares nothing.
+    """
+    for part in _smallest_parts(model):
+        if part.architecture is None:
+            what = f"{part.origin.kind} {part.origin.name!r}" if part.origin else "part of no registered family"
+            raise ArgumentError(
+                "model",
+                f"has the {what}, which declares neither layers nor units",
+                "give its builder's from_linen an architecture, see repcon_jax.models.Architecture",
+            )
+    return model.architecture
+
+
+def _smallest_parts(model: Model) -> Iterator[Model]:
+    if not model.parts:
+        yield model
+    for _, part in model.parts:
+        yield from _smallest_parts(part)
 
 
 def join_heads(heads: Mapping[str, Model]) -> Model:
@@ -117,14 +148,15 @@ def join_heads(heads: Mapping[str, Model]) -> Model:
     {'digits': (2, 10), 'letters': (2, 26)}
     """
     parts = tuple(heads.items())
-    return Model(_HeadsInit(parts), _HeadsApply(parts), Origin("heads"), parts)
+    architecture = side_by_side({name: head.architecture for name, head in parts})
+    return Model(_HeadsInit(parts), _HeadsApply(parts), Origin("heads"), parts, architecture)
 
 
 def embedding_size(model: Model, image_shape: tuple[int, ...]) -> int:
     """Size of the embedding for images of shape ``(height, width, channels)``; nothing is computed.
 
     Raises:
-        ConfigError: the images do not fit the encoder.
+        ArgumentError: the images do not fit the encoder.
     """
     return _output_struct(model, image_shape).shape[-1]
 
@@ -146,12 +178,13 @@ def check_input(encoder: Model, image_shape: tuple[int, ...], name: str) -> None
         image_shape: ``(height, width, channels)``.
         name: the encoder's registered name, for the message.
     Raises:
-        ConfigError: the images do not fit; the message says which options would.
+        DataError: it is no shape of images.
+        ArgumentError: the images do not fit; the message says which options would.
     """
     if len(image_shape) != 3 or min(image_shape) < 1:
-        raise ConfigError(
-            f"data gives images of shape {tuple(image_shape)} but encoder {name!r} takes (height, width, channels) of "
-            "at least one pixel; choose image data."
+        raise DataError(
+            f"images have the shape {tuple(image_shape)} but encoder {name!r} takes (height, width, channels) of at "
+            "least one pixel; choose image data."
         )
     _output_struct(encoder, image_shape)
 

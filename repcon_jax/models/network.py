@@ -62,29 +62,29 @@ def fit(
     Raises:
         TreeError: they are not those of the model; the first differing path is named.
     """
-    found = []
+    fitted = []
     for shape, tree in zip(shapes, (params, model_state), strict=True):
         check_same_shapes({f"the model of {name}": shape, name: tree})
-        found.append(jax.tree.unflatten(jax.tree.structure(shape), map(jnp.asarray, jax.tree.leaves(tree))))
-    return found[0], found[1]
+        fitted.append(jax.tree.unflatten(jax.tree.structure(shape), map(jnp.asarray, jax.tree.leaves(tree))))
+    return fitted[0], fitted[1]
 
 
 Start = tuple[Params, ModelState]
 
 
-def grafted(fresh: Start, found: Start) -> Start:
-    """The parameters and model state found, with the fresh ones for every part that is missing or of another shape.
+def grafted(fresh: Start, restored: Start) -> Start:
+    """Restored parameters and model state, with the fresh ones for every part that is missing or of another shape.
 
     Args:
         fresh: of the model that is trained, with the parts ``encoder`` and ``head``.
-        found: of a checkpoint.
+        restored: of a checkpoint.
     """
-    return fitting(fresh[0], found[0]), fitting(fresh[1], found[1])
+    return fitting(fresh[0], restored[0]), fitting(fresh[1], restored[1])
 
 
-def fitting(fresh: PyTree, found: PyTree) -> PyTree:
-    """The parts of one tree found, with the fresh ones for every part that is missing or of another shape."""
-    return {part: _fitting(new, found.get(part, {})) for part, new in fresh.items()}
+def fitting(fresh: PyTree, restored: PyTree) -> PyTree:
+    """The parts of one restored tree, with the fresh ones for every part that is missing or of another shape."""
+    return {part: _fitting(new, restored.get(part, {})) for part, new in fresh.items()}
 
 
 def _fitting(new: PyTree, old: PyTree) -> PyTree:

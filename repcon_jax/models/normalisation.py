@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 
 Normalisation = Literal["batch", "instance", "group", "group_of_8", "layer", "none"]
 Features = Float[Array, "batch *pixels channels"]
@@ -112,12 +112,13 @@ def _part_mean(parts: Parts) -> Statistics:
 
 
 def check_batch_norm_parts(parts: int, kind: Normalisation) -> None:
-    """Raises ConfigError unless an encoder of this normalisation can take so many parts."""
+    """Raises ArgumentError unless an encoder of this normalisation can take so many parts."""
     check_range("batch_norm_parts", parts, 1)
     if parts > 1 and kind != "batch":
-        raise ConfigError(
-            f"encoder.batch_norm_parts is {parts} but encoder.normalisation is {kind!r}, which does not look at the "
-            "batch; set --config.encoder.batch_norm_parts=1 or --config.encoder.normalisation=batch."
+        raise ArgumentError(
+            "batch_norm_parts",
+            f"is {parts} but the normalisation is {kind!r}, which does not look at the batch",
+            "take batch_norm_parts=1 or normalisation='batch'",
         )
 
 
@@ -128,12 +129,13 @@ def split_batch(x: Features, parts: int) -> Float[Array, "parts part *pixels cha
         x: features.
         parts: their number.
     Raises:
-        ConfigError: the batch can't be divided so.
+        ArgumentError: the batch can't be divided so.
     """
     if x.shape[0] % parts:
-        raise ConfigError(
-            f"encoder.batch_norm_parts is {parts} but the batch has {x.shape[0]} images, which can't be divided into "
-            "parts of one size; set --config.batch_size to a multiple of it or --config.encoder.batch_norm_parts=1."
+        raise ArgumentError(
+            "batch_norm_parts",
+            f"is {parts} but the batch has {x.shape[0]} images, which can't be divided into parts of one size",
+            "take a batch of a multiple of it or batch_norm_parts=1",
         )
     return x.reshape(parts, -1, *x.shape[1:])
 
@@ -142,15 +144,16 @@ def group_count(kind: Normalisation, channels: int) -> int:
     """Number of groups into which a layer of ``channels`` channels is divided.
 
     Raises:
-        ConfigError: the channels can't be divided so.
+        ArgumentError: the channels can't be divided so.
 
     >>> group_count("group", 64), group_count("group_of_8", 128), group_count("layer", 64)
     (8, 16, 1)
     """
     if kind in ("group", "group_of_8") and channels % 8:
-        raise ConfigError(
-            f"encoder.normalisation is {kind!r} but a layer has {channels} channels, which must be a multiple of 8; "
-            "choose such an encoder.width or the normalisation 'layer'."
+        raise ArgumentError(
+            "normalisation",
+            f"is {kind!r} but a layer has {channels} channels, which must be a multiple of 8",
+            "choose such a width or the normalisation 'layer'",
         )
     return {"instance": channels, "group": 8, "group_of_8": channels // 8, "layer": 1}[kind]
 
@@ -162,12 +165,13 @@ def standardise_groups(x: Features, groups: int) -> Features:
         x: features.
         groups: divides the number of channels.
     Raises:
-        ConfigError: a group has one value, which would become 0 whatever it was.
+        ArgumentError: a group has one value, which would become 0 whatever it was.
     """
     if x[0].size == groups:
-        raise ConfigError(
-            "encoder.normalisation is 'instance' but a layer has a single pixel per channel, of which nothing would be "
-            "left; choose another normalisation, fewer stages or larger images."
+        raise ArgumentError(
+            "normalisation",
+            "is 'instance' but a layer has a single pixel per channel, of which nothing would be left",
+            "choose another normalisation, fewer stages or larger images",
         )
     grouped = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
     axes = (*range(1, x.ndim - 1), x.ndim)

@@ -72,11 +72,11 @@ def with_channels(images: Float[Array, "b h w c"], channels: int) -> Float[Array
     Raises:
         ValueError: neither helps.
     """
-    found = images.shape[-1]
-    if found == channels:
+    given = images.shape[-1]
+    if given == channels:
         return images
-    if found == 1:
+    if given == 1:
         return jnp.repeat(images, channels, axis=-1)
-    if found == 3 and channels == 1:
+    if given == 3 and channels == 1:
         return jnp.sum(images * np.float32(_LUMINANCE), axis=-1, keepdims=True)
-    raise ValueError(f"images have {found} channels but the network takes {channels}; give it such images")
+    raise ValueError(f"images have {given} channels but the network takes {channels}; give it such images")

@@ -157,10 +157,10 @@ def parse_call(text: str, field: str) -> tuple[str, dict[str, Any]]:
     >>> parse_call("cosine(start=0.996, end=1.0)", "objective.teacher_momentum")
     ('cosine', {'start': 0.996, 'end': 1.0})
     """
+    if text.strip().isidentifier():  # a name such as 'global' is a keyword of Python
+        return text.strip(), {}
     try:
         node = ast.parse(text.strip(), mode="eval").body
-        if isinstance(node, ast.Name):
-            return node.id, {}
         named = isinstance(node, ast.Call) and not node.args and all(keyword.arg for keyword in node.keywords)
         if named and isinstance(node.func, ast.Name):
             return node.func.id, {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}

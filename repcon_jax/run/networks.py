@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from repcon_jax.adapters import ADAPTERS, adapt
 from repcon_jax.data import Splits, prepare_splits
-from repcon_jax.errors import ConfigError, DataError
+from repcon_jax.errors import ArgumentError, ConfigError, DataError
 from repcon_jax.models import (
     Model,
     Network,
@@ -131,9 +131,12 @@ def check_shapes(encoder: Model, shapes: list[tuple[int, ...]], name: str) -> No
         ConfigError: a shape does not fit the encoder, or not the parameters for the first shape.
     """
     first, *others = dict.fromkeys(shapes)  # tracing a deep network takes seconds: each shape once
-    check_input(encoder, first, name)
+    try:
+        for shape in (first, *others):
+            check_input(encoder, shape, name)
+    except ArgumentError as error:
+        raise error.within("encoder") from error
     for shape in others:
-        check_input(encoder, shape, name)
         images = [jax.ShapeDtypeStruct((1, *s), jnp.float32) for s in (first, shape)]
         variables = [signature(jax.eval_shape(encoder.init, jax.random.key(0), i)) for i in images]
         if variables[0] != variables[1]:

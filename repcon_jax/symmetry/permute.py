@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from repcon_jax.errors import TreeError
+from repcon_jax.models.architecture import Axis
 from repcon_jax.random import stream
-from repcon_jax.symmetry.spec import Axis, PermutationSpec, as_blocks, split_shape
+from repcon_jax.symmetry.spec import PermutationSpec, as_blocks, split_shape
 from repcon_jax.trees import map_named
 from repcon_jax.typing import Key, PyTree
 
@@ -37,8 +38,8 @@ def apply_permutation(spec: PermutationSpec, permutations: Permutations, tree: P
     for group, size in spec.sizes.items():
         shape = jnp.shape(permutations[group]) if group in permutations else None
         if shape != (size,):
-            found = "none" if shape is None else f"one of shape {shape}"
-            raise TreeError(f"the group {group!r} needs a permutation of {size} units but has {found}; give it one.")
+            given = "none" if shape is None else f"one of shape {shape}"
+            raise TreeError(f"the group {group!r} needs a permutation of {size} units but has {given}; give it one.")
 
     def permute(name: str, leaf: Array) -> Array:
         if name not in spec.axes:

@@ -1,32 +1,18 @@
-"""Which axes of which parameters a network's units lie along, declared by name."""
+"""Which axes of which parameters a network's units lie along, from what its families declare."""
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 
-from repcon_jax.errors import TreeError
+from repcon_jax.errors import ArgumentError, TreeError
+from repcon_jax.models import Blocks, Layer, Model, declared
+from repcon_jax.models.architecture import INPUTS, Architecture, Axes, Axis
 from repcon_jax.trees import named_leaves
-from repcon_jax.typing import PyTree
+from repcon_jax.typing import ModelState, Params, PyTree
 
-
-@dataclasses.dataclass(frozen=True)
-class Blocks:
-    """An axis of size outer * units * inner that counts the units of a group within blocks, as flattening makes it.
-
-    Args:
-        group: name of the group of units.
-        outer: blocks along the axis; the pixels of a flattened image [height, width, channels].
-        inner: consecutive entries of one unit; the pixels of a flattened image [channels, height, width].
-    """
-
-    group: str
-    outer: int = 1
-    inner: int = 1
-
-
-Axis = str | Blocks | None
-Axes = dict[str, tuple[Axis, ...]]
+_MIXING_NORMALISATIONS = ("group", "group_of_8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +45,60 @@ def split_shape(shape: tuple[int, ...], number: int, axis: str | Blocks) -> tupl
     return (*shape[:number], blocks.outer, units, blocks.inner, *shape[number + 1 :])
 
 
+def permutation_spec(model: Model, params: Params, model_state: ModelState) -> PermutationSpec:
+    """The spec of a model; permuting by it leaves the logits as they are and permutes the embedding.
+
+    Args:
+        model: an encoder with or without head, whose families declare their units.
+        params, model_state: of the model, or their shapes.
+    Raises:
+        ArgumentError: a part declares nothing, or a normalisation ties channels by their position.
+        TreeError: the parameters are not those of the model.
+
+    >>> import jax
+    >>> from repcon_jax.models import attach_head, create_encoder, create_head
+    >>> model = attach_head(create_encoder("mlp", widths=(8, 6)), create_head("linear", num_classes=3))
+    >>> permutation_spec(model, *model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)))).sizes
+    {'encoder/linear1': 8, 'encoder/linear2': 6}
+    """
+    architecture = declared(model)
+    for layer in architecture.layers:
+        if layer.writes is not None and layer.normalisation in _MIXING_NORMALISATIONS:
+            raise ArgumentError(
+                "model",
+                f"has the normalisation {layer.normalisation!r} after {layer.path!r}, whose groups of channels a "
+                "permutation would mix",
+                "align networks with the normalisation 'batch', 'instance', 'layer' or 'none'",
+            )
+    return build_spec(_axes(architecture, params), params, model_state)
+
+
+def _axes(architecture: Architecture, params: Params) -> Axes:
+    leaves = named_leaves(params)
+    shapes = {layer.path: _kernel_shape(layer, leaves) for layer in architecture.layers}
+    sizes = {layer.writes: shapes[layer.path][-1] for layer in architecture.layers}
+    axes: Axes = {name: tuple(map(_known, axes)) for name, axes in architecture.other_axes}
+    for layer in architecture.layers:
+        *window, inputs, _ = shapes[layer.path]
+        reads = _known(layer.reads)
+        if isinstance(reads, str) and inputs != sizes.get(reads, inputs):
+            reads = Blocks(reads, outer=max(1, inputs // sizes[reads]))
+        axes[layer.kernel] = (*[None] * len(window), reads, layer.writes)
+        axes |= dict.fromkeys(layer.beside_kernel, (layer.writes,))
+    return axes
+
+
+def _kernel_shape(layer: Layer, leaves: Mapping[str, Any]) -> tuple[int, ...]:
+    if layer.kernel not in leaves:
+        raise TreeError(f"the model declares a kernel {layer.kernel!r} but the parameters have none; take the model's.")
+    return jnp.shape(leaves[layer.kernel])
+
+
+def _known(axis: Axis) -> Axis:
+    """A part that was attached to nothing is given units in an order of their own."""
+    return None if axis == INPUTS or (isinstance(axis, Blocks) and axis.group == INPUTS) else axis
+
+
 def build_spec(axes: Mapping[str, tuple[Axis, ...]], *trees: PyTree) -> PermutationSpec:
     """The spec of some trees, checked to cover each of their leaves.
 
@@ -74,19 +114,19 @@ def build_spec(axes: Mapping[str, tuple[Axis, ...]], *trees: PyTree) -> Permutat
     {'units': 4}
     """
     covered: Axes = {}
-    found: dict[str, tuple[int, str]] = {}
+    sizes: dict[str, tuple[int, str]] = {}
     for name, leaf in [item for tree in trees for item in named_leaves(tree).items()]:
         if name not in axes:
             raise TreeError(f"no axes are declared for the parameter {name!r}; add its path to the permutation spec.")
         covered[name] = axes[name]
         for group, size in _units(name, jnp.shape(leaf), axes[name]).items():
-            expected, first = found.setdefault(group, (size, name))
+            expected, first = sizes.setdefault(group, (size, name))
             if size != expected:
                 raise TreeError(
                     f"the group {group!r} has {size} units in {name!r} but {expected} in {first!r}; give each of them "
                     "a group of its own or correct their axes."
                 )
-    return PermutationSpec(covered, {group: size for group, (size, _) in found.items()})
+    return PermutationSpec(covered, {group: size for group, (size, _) in sizes.items()})
 
 
 def _units(name: str, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> dict[str, int]:

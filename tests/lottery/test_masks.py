@@ -1,4 +1,4 @@
-"""Masks as sets: counts, their algebra, shuffling and bits."""
+"""Masks as sets: counts, their algebra and shuffling."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repcon_jax.errors import CheckpointError, TreeError
+from repcon_jax.errors import TreeError
 from repcon_jax.lottery.masks import (
     check_mask,
     counts,
@@ -19,12 +19,10 @@ from repcon_jax.lottery.masks import (
     is_nested,
     layer_densities,
     mask_agreement,
-    pack,
     shuffle_within_layers,
     sign_agreement,
     sparsity,
     union,
-    unpack,
 )
 from repcon_jax.trees import named_leaves
 
@@ -90,32 +88,6 @@ def test_signs_are_compared_where_the_mask_keeps():
     mask = {"w": jnp.array([True, True, True, True, False])}
     assert sign_agreement(first, second, mask) == 0.5
     assert np.isnan(sign_agreement(first, second, {"w": jnp.zeros(5, bool)}))
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10**6), st.lists(st.integers(0, 9), max_size=3))
-def test_packed_masks_unpack_exactly(seed, shape):
-    mask = random_mask(seed, 0.5, SHAPES | {"more": tuple(shape)})
-    packed = pack(mask)
-    assert all(bits.dtype == np.uint8 and len(bits) == -(-mask_size // 8) for bits, mask_size in sizes(packed, mask))
-    unpacked = unpack(packed, mask)
-    jax.tree.map(np.testing.assert_array_equal, unpacked, mask)
-    check_mask(unpacked, mask)
-
-
-def sizes(packed, mask):
-    return [(packed[name], leaf.size) for name, leaf in named_leaves(mask).items()]
-
-
-def test_bits_of_another_network_are_refused():
-    mask = random_mask(0)
-    packed = pack(mask)
-    with pytest.raises(CheckpointError, match="holds 1 bytes at 'conv/kernel' where this network needs 12 bytes; take"):
-        unpack(packed | {"conv/kernel": packed["conv/bias"]}, mask)
-    with pytest.raises(CheckpointError, match="holds 1 bytes at 'other' where this network needs nothing"):
-        unpack(packed | {"other": packed["gain"]}, mask)
-    with pytest.raises(CheckpointError, match="holds nothing at 'gain'"):
-        unpack({name: bits for name, bits in packed.items() if name != "gain"}, mask)
 
 
 def test_shuffling_keeps_the_counts_of_layers_and_depends_on_the_key_alone():

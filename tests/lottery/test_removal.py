@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from repcon_jax.errors import ConfigError, TreeError
+from repcon_jax.errors import ArgumentError, TreeError
 from repcon_jax.lottery.removal import remove_dead_units, take_units
 from repcon_jax.lottery.widths import with_any_widths
 from repcon_jax.models import attach_head, create_encoder, create_head, parameter_count
 from repcon_jax.models.encoders.resnet import resnet
+from repcon_jax.models.encoders.vit import vit
 from repcon_jax.symmetry import permutation_spec
 from repcon_jax.trees import map_named, named_leaves
 from repcon_jax.typing import ModelState, Params
@@ -40,11 +41,9 @@ class Network:
     state: ModelState
     spec: object
     images: jax.Array
-    arguments: tuple
-    options: dict
 
     def remove(self, params, mask=None):
-        return remove_dead_units(*self.arguments, params, self.state, mask=mask, **self.options)
+        return remove_dead_units(self.model, params, self.state, mask=mask)
 
 
 def encoder_of(name, options):
@@ -70,10 +69,7 @@ def network(name):
 
     shapes, state_shapes = jax.eval_shape(model.init, jax.random.key(0), images)
     params, state = map_named(signed, shapes), map_named(positive, state_shapes)
-    spec = permutation_spec(encoder, head, params, state, options)
-    return Network(
-        model, params, state, spec, images, (encoder, head), {"encoder_options": options, "head_options": head_options}
-    )
+    return Network(model, params, state, permutation_spec(model, params, state), images)
 
 
 def logits(model, params, state, images):
@@ -236,13 +232,11 @@ def test_what_only_dead_units_read_goes_too_but_one_unit_of_a_layer_stays():
 def test_a_division_by_norms_keeps_units_that_are_only_unread_or_only_zero():
     net = network("mlp, batch")
     group = "head/bottleneck/linear"
-    for side, head_options in [(read, {}), (written, {}), (read, {"weight_normalisation": False})]:
-        mask = mask_units(net, {group: [0, 3]}, side)
-        options = net.options | {"head_options": net.options["head_options"] | head_options}
-        assert remove_dead_units(*net.arguments, net.params, net.state, mask=mask, **options).kept[group].all()
-    mask = mask_units(net, {group: [0, 3]}, written)
-    options = net.options | {"head_options": net.options["head_options"] | {"weight_normalisation": False}}
-    smaller = remove_dead_units(*net.arguments, net.params, net.state, mask=mask, **options)
+    plain = create_head(PROJECTOR[0], **PROJECTOR[1], weight_normalisation=False)
+    plain = dataclasses.replace(net, model=attach_head(net.model.part("encoder"), plain))
+    for network_, side in [(net, read), (net, written), (plain, read)]:
+        assert network_.remove(net.params, mask_units(net, {group: [0, 3]}, side)).kept[group].all()
+    smaller = plain.remove(net.params, mask_units(net, {group: [0, 3]}, written))
     assert np.flatnonzero(~smaller.kept[group]).tolist() == [0, 3]
 
 
@@ -253,6 +247,31 @@ def test_a_whole_network_loses_nothing_and_widths_of_its_own_change_nothing():
     assert smaller.parameters_before == smaller.parameters_after
     assert with_any_widths(net.model) == with_any_widths(net.model)
     assert hash(with_any_widths(net.model)) == hash(with_any_widths(net.model))
+
+
+def test_a_transformer_loses_hidden_units_but_no_component_of_its_tokens():
+    model = attach_head(vit(6, 2, depth=2, patch_size=4), create_head(LINEAR[0], **LINEAR[1]))
+    images = jax.random.normal(jax.random.key(0), (4, 8, 8, 3))
+    params, state = jax.jit(model.init)(jax.random.key(1), images)
+    params["encoder"]["block1"]["hidden"]["kernel"] = params["encoder"]["block1"]["hidden"]["kernel"].at[:, :5].set(0)
+    params["encoder"]["block1"]["hidden"]["bias"] = params["encoder"]["block1"]["hidden"]["bias"].at[:5].set(1)
+    params["encoder"]["block1"]["output"]["kernel"] = params["encoder"]["block1"]["output"]["kernel"].at[:, 2].set(0)
+    smaller = remove_dead_units(model, params, state)
+    assert smaller.kept["encoder/block1/hidden"].sum() == 24 - 5
+    assert smaller.kept["encoder/tokens"].all()
+    found, expected = (
+        logits(with_any_widths(model), smaller.params, state, images),
+        logits(model, params, state, images),
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_encoder_alone_keeps_its_embedding():
+    net = network("mlp")
+    encoder = net.model.part("encoder")
+    params = jax.tree.map(lambda leaf: jnp.zeros_like(leaf), net.params["encoder"])
+    smaller = remove_dead_units(encoder, params, {})
+    assert {name: int(kept.sum()) for name, kept in smaller.kept.items()} == {"linear1": 1, "linear2": 10}
 
 
 def test_a_smaller_network_trains():
@@ -277,17 +296,18 @@ def test_a_smaller_network_trains():
 def test_what_cannot_be_removed_is_named():
     net = network("mlp")
     for normalisation in ("layer", "group"):
-        options = {"normalisation": normalisation}
-        with pytest.raises(ConfigError, match=f"encoder.normalisation is '{normalisation}', whose statistics count de"):
-            remove_dead_units("mlp", "projector", net.params, net.state, encoder_options=options)
-    with pytest.raises(ConfigError, match=r"encoder.name is 'vit_tiny', whose .* mlp"):
-        remove_dead_units("vit_tiny", "linear", net.params, net.state)
-    with pytest.raises(TreeError, match=r"no axes are declared for the parameter 'encoder/linear1/bias'"):
-        remove_dead_units("vgg11", "linear", net.params, net.state)
+        other = create_encoder("mlp", widths=(12, 10), normalisation=normalisation)
+        with pytest.raises(ArgumentError, match=f"normalisation '{normalisation}' after 'encoder/linear1', whose stat"):
+            remove_dead_units(attach_head(other, net.model.part("head")), net.params, net.state)
+    other = attach_head(create_encoder("vgg11"), net.model.part("head"))
+    with pytest.raises(
+        TreeError, match=r"the model declares a kernel 'encoder/stage1/conv1/kernel' but the parameters"
+    ):
+        remove_dead_units(other, net.params, net.state)
     with pytest.raises(TreeError, match=r"the spec of the units does not cover 'other'; take a tree of the whole netw"):
         take_units(net.spec, {}, {"other": jnp.zeros(3)})
     with pytest.raises(TreeError, match=r"'mask' has nothing at 'encoder/linear1/bias' where 'params' has \(12,\)"):
         net.remove(net.params, {})
     kept = {"encoder/linear1": np.ones(5, bool)}
-    with pytest.raises(TreeError, match=r"'encoder/linear1/bias' has 12 units where 5 were told apart; take a tree"):
+    with pytest.raises(TreeError, match=r"'encoder/linear1/bias' has 12 units where 5 were expected; take a tree"):
         take_units(net.spec, kept, net.params)

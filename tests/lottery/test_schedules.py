@@ -51,7 +51,7 @@ def test_every_schedule_decreases_by_default_where_it_has_a_default():
     [
         (
             "one_shot(density=0.0)",
-            r"lottery.schedule is 'one_shot\(density=0.0\)': .* is 0\.0 but must lie in \(0, 1\]",
+            r"schedule has 'one_shot\(density=0.0\)': schedule.density is 0\.0 but must lie in \(0, 1\]",
         ),
         ("densities(values=(1.5, 0.5))", r"is 1\.5 but must lie in \(0, 1\]"),
         ("densities(values=(0.5, 0.5))", r"gives the density 0\.5 after 0\.5 but densities must decrease strictly"),

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from jax import lax
 
 from repcon_jax.machine import cpu_compiler
-from repcon_jax.models.kernels.convolution import choose_convolution, cpu_convolution, linear_map, max_pool
+from repcon_jax.models.kernels import choose_convolution, linear_map, max_pool
+from repcon_jax.models.kernels.convolution import cpu_convolution
 from repcon_jax.models.kernels.winograd import tile_size
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")

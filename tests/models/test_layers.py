@@ -7,11 +7,10 @@ import pytest
 from scipy.stats import norm
 
 from repcon_jax.models import create_encoder, create_head
+from repcon_jax.models.kernels import gelu, materialised
 from repcon_jax.models.layers import (
-    gelu,
     kaiming_normal,
     l2_normalise,
-    materialised,
     scale_width,
     truncated_normal,
     uniform_fan_in,

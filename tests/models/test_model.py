@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError, ConfigError, DataError
 from repcon_jax.models import (
     ENCODERS,
     HEADS,
@@ -171,24 +171,24 @@ def test_parameter_count_and_embedding_size_need_no_arrays():
 
 
 def test_too_many_stages_are_explained_with_both_remedies():
-    with pytest.raises(ConfigError, match=r"16x16.*num_stages=4 or data\.image_size=32"):
+    with pytest.raises(ArgumentError, match=r"num_stages is 5 .* 16x16.*take num_stages=4 or images of 32 pixels"):
         check_input(create_encoder("vgg11"), (16, 16, 3), "vgg11")
     check_input(create_encoder("vgg11", num_stages=4), (16, 16, 3), "vgg11")
 
 
 def test_images_of_one_pixel_have_one_remedy():
-    with pytest.raises(ConfigError, match=r"set data\.image_size=2 or more"):
+    with pytest.raises(ArgumentError, match=r"take images of 2 pixels or more"):
         check_input(create_encoder("convnet", num_stages=1), (1, 1, 3), "convnet")
 
 
 def test_patches_must_tile_the_image():
-    with pytest.raises(ConfigError, match=r"encoder\.patch_size is 8 .* 28x28"):
+    with pytest.raises(ArgumentError, match=r"patch_size is 8 .* 28x28"):
         check_input(create_encoder("vit_tiny"), (28, 28, 1), "vit_tiny")
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (0, 32, 3)])
 def test_inputs_that_are_no_images_are_refused(shape):
-    with pytest.raises(ConfigError, match=r"encoder 'vgg11' takes \(height, width, channels\)"):
+    with pytest.raises(DataError, match=r"encoder 'vgg11' takes \(height, width, channels\)"):
         check_input(create_encoder("vgg11"), shape, "vgg11")
 
 
@@ -201,7 +201,7 @@ def test_inputs_that_are_no_images_are_refused(shape):
         ("vgg11", {"num_stages": 6}, r"encoder\.num_stages is 6.*\[1, 5\]"),
         ("vgg11", {"normalisation": "btach"}, "one of 'batch'"),
         ("resnet18", {"batch_norm_parts": 0}, r"encoder\.batch_norm_parts is 0"),
-        ("vgg11", {"batch_norm_parts": 2}, r"batch_norm_parts is 2 but encoder\.normalisation is 'none'"),
+        ("vgg11", {"batch_norm_parts": 2}, r"encoder\.batch_norm_parts is 2 but the normalisation is 'none'"),
         ("vit_tiny", {"patch_size": 0}, r"encoder\.patch_size is 0"),
         ("mlp", {"widths": ()}, r"encoder\.widths is \(\)"),
         ("mlp", {"widths": (4, 0)}, r"encoder\.widths is 0"),

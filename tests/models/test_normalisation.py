@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.models.normalisation import Normalise, batch_norm
 
 IMAGES = np.random.default_rng(0).normal(3.0, 2.0, (4, 5, 3, 16)).astype(np.float32)
@@ -61,7 +61,7 @@ def test_evaluation_knows_no_parts():
 
 
 def test_a_batch_that_has_no_equal_parts_is_refused():
-    with pytest.raises(ConfigError, match=r"batch_norm_parts is 3 but the batch has 4 images"):
+    with pytest.raises(ArgumentError, match=r"batch_norm_parts is 3 but the batch has 4 images"):
         _apply("batch", IMAGES, train=True, parts=3)
 
 
@@ -91,12 +91,12 @@ def test_vectors_are_normalised_too():
 
 @pytest.mark.parametrize("kind", ["group", "group_of_8"])
 def test_channels_that_cannot_be_grouped_are_refused(kind):
-    with pytest.raises(ConfigError, match=r"12 channels.*multiple of 8"):
+    with pytest.raises(ArgumentError, match=r"12 channels.*multiple of 8"):
         _apply(kind, IMAGES[..., :12], train=True)
 
 
 def test_instance_norm_of_a_single_pixel_is_refused():
-    with pytest.raises(ConfigError, match="single pixel"):
+    with pytest.raises(ArgumentError, match="single pixel"):
         _apply("instance", IMAGES[:, :1, :1], train=True)
 
 

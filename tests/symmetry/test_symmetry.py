@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from repcon_jax import losses
-from repcon_jax.errors import ConfigError, TreeError
+from repcon_jax.errors import ArgumentError, TreeError
 from repcon_jax.landscape.barriers import barrier
 from repcon_jax.landscape.paths import linear_path
 from repcon_jax.merging import match_weights
-from repcon_jax.models import attach_head, create_encoder, create_head
+from repcon_jax.models import Blocks, attach_head, create_encoder, create_head, from_linen, join_heads
+from repcon_jax.models.encoders.mlp import Mlp
 from repcon_jax.models.encoders.resnet import resnet
+from repcon_jax.models.encoders.vit import vit
 from repcon_jax.symmetry import (
-    Blocks,
     apply_permutation,
     build_spec,
     identity_permutation,
@@ -43,6 +44,8 @@ NETWORKS = {
     "vgg11, batch": ("vgg11", {"width": 0.1, "num_stages": 3, "normalisation": "batch"}, 16, WITHOUT_BOTTLENECK),
     "resnet20": ("resnet20", {"width": 0.3}, 8, LINEAR),
     "resnet50": ("resnet50", {"channels": 4, "stem": "imagenet"}, 16, PROJECTOR),
+    "vit": ("vit", {"depth": 2, "patch_size": 4}, 8, LINEAR),
+    "vit, tied": ("vit", {"depth": 2, "patch_size": 4, "tied": True}, 8, PROJECTOR),
 }
 
 
@@ -68,7 +71,7 @@ def encoder_of(name, options):
     options = {**options} if name == "mlp" else {**options, "convolution": "xla"}
     if name == "resnet50":  # two stages of its sort of block, to compile quickly
         return resnet("bottleneck", (1, 2), options.pop("channels"), **options)
-    return create_encoder(name, **options)
+    return vit(6, 2, **options) if name == "vit" else create_encoder(name, **options)
 
 
 @functools.cache
@@ -79,7 +82,7 @@ def network(name, seed=0):
     params, state = jax.jit(model.init)(jax.random.key(seed), images)
     # Biases, scales and running statistics that differ between units, so that none may be left behind.
     params, state = noisy(params, seed + 1), noisy(state, seed + 2)
-    return Network(model, params, state, permutation_spec(encoder, head, params, state, options), images)
+    return Network(model, params, state, permutation_spec(model, params, state), images)
 
 
 def outputs(model):
@@ -248,32 +251,57 @@ def test_groups_of_channels_are_refused(normalisation):
         create_encoder("mlp", widths=(16,), normalisation=normalisation), create_head(*LINEAR[:1], **LINEAR[1])
     )
     params, state = model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)))
-    with pytest.raises(ConfigError, match=f"encoder.normalisation is '{normalisation}', whose groups of channels a"):
-        permutation_spec("mlp", "linear", params, state, {"normalisation": normalisation})
-
-
-def test_networks_without_a_spec_are_named():
-    net = network("mlp, batch")
     with pytest.raises(
-        ConfigError, match=r"encoder.name is 'vit_tiny', whose symmetries are not declared; align .* mlp"
+        ArgumentError, match=f"normalisation '{normalisation}' after 'encoder/linear1', whose groups of"
     ):
-        permutation_spec("vit_tiny", "linear", net.params, net.state)
-    with pytest.raises(ConfigError, match=r"encoder.name is 'vgg12', which does not exist; did you mean 'vgg1"):
-        permutation_spec("vgg12", "linear", net.params, net.state)
+        permutation_spec(model, params, state)
+
+
+def test_a_family_that_declares_nothing_is_named_in_one_sentence():
+    net = network("mlp, batch")
+    own = from_linen(Mlp((12, 10), "batch", 1, "float32"))
+    with pytest.raises(
+        ArgumentError, match=r"model has the part of no registered family, which declares neither layer"
+    ):
+        permutation_spec(attach_head(own, create_head(LINEAR[0], **LINEAR[1])), net.params, net.state)
 
 
 @pytest.mark.parametrize(
     ("encoder", "head", "leaf"),
     [
-        ("resnet20", "linear", "encoder/linear1/bias"),
-        ("vgg11", "linear", "encoder/linear1/bias"),
-        ("mlp", "projector", "head/output/bias"),
+        ("resnet20", LINEAR, "encoder/stem/conv/kernel"),
+        ("vgg11", LINEAR, "encoder/stage1/conv1/kernel"),
+        ("mlp", PROJECTOR, "head/hidden1/kernel"),
     ],
 )
 def test_parameters_of_another_network_are_named(encoder, head, leaf):
     net = network("mlp, batch")
-    with pytest.raises(TreeError, match=f"no axes are declared for the parameter '{leaf}'; add its path"):
-        permutation_spec(encoder, head, net.params, net.state)
+    other = attach_head(create_encoder(encoder), create_head(head[0], **head[1]))
+    with pytest.raises(TreeError, match=f"the model declares a kernel '{leaf}' but the parameters have none"):
+        permutation_spec(other, net.params, net.state)
+
+
+def test_an_encoder_alone_permutes_its_embedding():
+    net = network("vgg11")
+    encoder = net.model.part("encoder")
+    spec = permutation_spec(encoder, net.params["encoder"], {})
+    last = "stage3/conv2"
+    order = identity_permutation(spec) | {last: jnp.roll(jnp.arange(spec.sizes[last]), 1)}
+    run = jax.jit(lambda params: encoder.apply(params, {}, net.images)[0].reshape(6, -1, spec.sizes[last]))
+    found = run(apply_permutation(spec, order, net.params["encoder"]))
+    np.testing.assert_allclose(found, run(net.params["encoder"])[..., order[last]], rtol=1e-5, atol=1e-6)
+
+
+def test_several_heads_read_one_embedding():
+    heads = {name: create_head(kind, **options) for name, (kind, options) in (("a", LINEAR), ("b", PROJECTOR))}
+    model = attach_head(create_encoder("mlp", widths=(12, 10)), join_heads(heads))
+    images = jax.random.normal(jax.random.key(0), (6, 4, 4, 3))
+    params, state = jax.jit(model.init)(jax.random.key(1), images)
+    spec = permutation_spec(model, params, state)
+    assert spec.axes["head/a/output/kernel"][0] == spec.axes["head/b/hidden1/kernel"][0] == "encoder/linear2"
+    run = jax.jit(lambda params: model.apply(params, state, images)[0].logits)
+    permuted = apply_permutation(spec, random_permutation(spec, jax.random.key(2)), params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), run(permuted), run(params))
 
 
 def test_axes_that_do_not_fit_are_named():

@@ -19,7 +19,7 @@ def fisher(*, examples_at_once: int = 8) -> Criterion:
     Args:
         examples_at_once: memory is that of as many gradients; lowered to a divisor of the number of examples.
     Raises:
-        ConfigError: examples_at_once is below 1.
+        ArgumentError: examples_at_once is below 1.
 
     Source: Theis et al., arXiv 1801.05787, section 2 (Fisher pruning).
     """

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.lottery.criterion import CRITERIA, Criterion, Evidence
 from repcon_jax.models import Model
 from repcon_jax.trees import all_finite, map_named
@@ -47,7 +47,7 @@ def synflow() -> Criterion:
     steps, as ``synflow_iterations`` gives them, then leaves some of each layer.
 
     Raises:
-        ConfigError: the flow, which grows exponentially with depth, leaves the range of float32.
+        ArgumentError: the flow, which grows exponentially with depth, leaves the range of float32.
 
     Source: Tanaka et al., arXiv 2006.05467, algorithm 1.
     """
@@ -64,9 +64,10 @@ def synflow() -> Criterion:
 def _check_finite(scores: PyTree) -> None:
     finite = all_finite(scores)
     if not isinstance(finite, jax.core.Tracer) and not finite:
-        raise ConfigError(
-            "criterion.name is 'synflow' but the synaptic flow of this network is beyond the range of float32; choose "
-            "a shallower or narrower network or another criterion, such as 'snip'."
+        raise ArgumentError(
+            "evidence.flow",
+            "is a synaptic flow beyond the range of float32",
+            "choose a shallower or narrower network or another criterion than 'synflow', such as 'snip'",
         )
 
 
@@ -75,9 +76,9 @@ def synflow_iterations(density: float, iterations: int = 100) -> tuple[float, ..
 
     Args:
         density: the last one, in (0, 1].
-        iterations: number of rounds, for ``prune_iteratively``.
+        iterations: number of rounds, in each of which scores are computed anew.
     Raises:
-        ConfigError: density or iterations is out of range.
+        ArgumentError: density or iterations is out of range.
 
     Source: Tanaka et al., arXiv 2006.05467, algorithm 1.
 

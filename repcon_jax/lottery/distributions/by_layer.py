@@ -1,13 +1,15 @@
 """Densities in given ratios."""
 
 from repcon_jax.errors import check_range
-from repcon_jax.lottery.allocation import DISTRIBUTIONS, Layer
+from repcon_jax.lottery.allocation import DISTRIBUTIONS, PrunableLeaf
 from repcon_jax.lottery.counting import exact, share
 from repcon_jax.options.patterns import first_matches
 
 
 @DISTRIBUTIONS.register("by_layer")
-def by_layer(layers: dict[str, Layer], kept: int, *, targets: tuple[tuple[str, float], ...] = ()) -> dict[str, int]:
+def by_layer(
+    layers: dict[str, PrunableLeaf], kept: int, *, targets: tuple[tuple[str, float], ...] = ()
+) -> dict[str, int]:
     """Densities in proportion to targets, at most 1.
 
     Only the targets' ratios matter, since the overall count is given: it is the density of the round. Where that is
@@ -19,7 +21,8 @@ def by_layer(layers: dict[str, Layer], kept: int, *, targets: tuple[tuple[str, f
         targets: pairs of (regular expression, target in (0, 1]); the first expression found in a layer's path decides
             and every prunable layer must be covered.
     Raises:
-        ConfigError: a layer is not covered, an expression decides for no layer, or a target is not in (0, 1].
+        ArgumentError: a target is not in (0, 1].
+        ConfigError: a layer is not covered, or an expression decides for no layer.
     """
     for _, target in targets:
         check_range("targets", target, 0, 1, open_low=True)

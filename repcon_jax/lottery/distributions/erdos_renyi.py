@@ -2,12 +2,12 @@
 
 import math
 
-from repcon_jax.lottery.allocation import DISTRIBUTIONS, Layer
+from repcon_jax.lottery.allocation import DISTRIBUTIONS, PrunableLeaf
 from repcon_jax.lottery.counting import share
 
 
 @DISTRIBUTIONS.register("erdos_renyi")
-def erdos_renyi(layers: dict[str, Layer], kept: int) -> dict[str, int]:
+def erdos_renyi(layers: dict[str, PrunableLeaf], kept: int) -> dict[str, int]:
     """Densities in proportion to (inputs + outputs) / (inputs * outputs), at most 1.
 
     The window of a convolution does not enter; what a layer at density 1 cannot take goes to the others. A vector

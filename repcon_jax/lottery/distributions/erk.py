@@ -1,11 +1,11 @@
 """Erdos-Renyi densities with the window of the convolution."""
 
-from repcon_jax.lottery.allocation import DISTRIBUTIONS, Layer
+from repcon_jax.lottery.allocation import DISTRIBUTIONS, PrunableLeaf
 from repcon_jax.lottery.counting import share
 
 
 @DISTRIBUTIONS.register("erk")
-def erk(layers: dict[str, Layer], kept: int) -> dict[str, int]:
+def erk(layers: dict[str, PrunableLeaf], kept: int) -> dict[str, int]:
     """Densities in proportion to (inputs + outputs + height + width) / (inputs * outputs * height * width), at most 1.
 
     Kernels without a window have (inputs + outputs) / (inputs * outputs), as in ``erdos_renyi``; what a layer at

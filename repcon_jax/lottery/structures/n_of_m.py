@@ -6,37 +6,42 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.lottery.counting import exact
 from repcon_jax.lottery.masks import intersection
 from repcon_jax.lottery.selection import check_comparable
-from repcon_jax.lottery.structure import STRUCTURES
+from repcon_jax.lottery.structure import STRUCTURES, Structure
+from repcon_jax.models import Model
 from repcon_jax.trees import map_named, named_leaves
 from repcon_jax.typing import PyTree
 
 
 @STRUCTURES.register("n_of_m")
-def n_of_m(scores: PyTree, mask: PyTree, prunable: PyTree, density: float, distribution: str, *, m: int = 4) -> PyTree:
+def n_of_m(*, m: int = 4) -> Structure:
     """Exactly density * m of every m consecutive inputs of every output, see ``n_of_m_mask``.
 
+    The density must be a multiple of 1 / m, and is that of every layer.
+
     Args:
-        scores, mask: floats and booleans with the shapes of the parameters.
-        prunable: a Python bool per leaf.
-        density: a multiple of 1 / m.
-        distribution: not used, since every layer has the same density.
         m: inputs of a group.
-    Raises:
-        ConfigError: the density is no multiple of 1 / m.
     """
-    del distribution
-    n = exact(density) * m
-    if n.denominator != 1:
-        raise ConfigError(
-            f"schedule gives the density {density!r} but structure 'n_of_m' with m={m} keeps multiples of 1/{m}; take "
-            f"a schedule such as densities(values=({(m - 1) / m}, {1 / m}))."
-        )
-    # What is pruned already has the smallest scores, but may be needed to fill a short group.
-    return intersection(n_of_m_mask(scores, int(n), m, prunable), mask)
+    check_range("m", m, 1)
+
+    def prune(
+        scores: PyTree, mask: PyTree, prunable: PyTree, density: float, distribution: str, model: Model | None
+    ) -> PyTree:
+        del distribution, model
+        n = exact(density) * m
+        if n.denominator != 1:
+            raise ArgumentError(
+                "density",
+                f"is {density!r} but the structure 'n_of_m' with m={m} keeps multiples of 1/{m}",
+                f"take a schedule such as densities(values=({(m - 1) / m}, {1 / m}))",
+            )
+        # What is pruned already has the smallest scores, but is needed where a short group must be filled.
+        return intersection(n_of_m_mask(scores, int(n), m, prunable), mask)
+
+    return prune
 
 
 def n_of_m_mask(scores: PyTree, n: int = 2, m: int = 4, prunable: PyTree | None = None) -> PyTree:
@@ -52,17 +57,17 @@ def n_of_m_mask(scores: PyTree, n: int = 2, m: int = 4, prunable: PyTree | None 
         prunable: a Python bool per leaf; None is all leaves. Leaves that are not prunable and those of fewer than two
             axes are kept whole.
     Raises:
-        ConfigError: n is not from 1 to m.
+        ArgumentError: n is not from 1 to m.
         TreeError: a score is NaN.
 
     >>> n_of_m_mask({"kernel": jnp.array([[1.0], [4.0], [3.0], [2.0], [0.0]])})["kernel"].ravel().tolist()
     [False, True, True, False, True]
     """
     check_range("n", n, 1, m)
-    may = None if prunable is None else named_leaves(prunable)
+    chosen = None if prunable is None else named_leaves(prunable)
 
     def keep(name: str, leaf: Any) -> jax.Array:
-        if np.ndim(leaf) < 2 or (may is not None and not may[name]):
+        if np.ndim(leaf) < 2 or (chosen is not None and not chosen[name]):
             return jnp.ones(leaf.shape, bool)
         values = np.asarray(leaf).astype(np.float64)
         check_comparable(values, name)

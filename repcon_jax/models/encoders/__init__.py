@@ -1,1 +1,1 @@
-"""Encoders, from images to embeddings; every file registers its builders."""
+"""Encoders, from images to embeddings; every file registers its builders and declares what its networks consist of."""

@@ -1,8 +1,8 @@
 """A small plain convolutional network: a VGG with one convolution per stage."""
 
 from repcon_jax.errors import check_range
-from repcon_jax.models.encoders.vgg import Vgg
-from repcon_jax.models.kernels.convolution import ConvolutionName
+from repcon_jax.models.encoders.vgg import Vgg, architecture
+from repcon_jax.models.kernels import ConvolutionName
 from repcon_jax.models.layers import ComputeType, scale_width
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, check_batch_norm_parts
@@ -31,10 +31,11 @@ def convnet(
         convolution: how to compute convolutions; ``auto`` chooses by platform.
         rematerialise: whether each stage is computed again in the backward pass, which saves memory and costs time.
     Raises:
-        ConfigError: the width, the number of stages or of parts is out of range.
+        ArgumentError: the width, the number of stages or of parts is out of range.
     """
     check_range("num_stages", num_stages, 1)
     check_batch_norm_parts(batch_norm_parts, normalisation)
     channels = tuple(scale_width(64 * 2**i, width) for i in range(num_stages))
     options = (normalisation, batch_norm_parts, dtype, convolution, rematerialise)
-    return from_linen(Vgg(channels, (1,) * num_stages, *options))
+    depths = (1,) * num_stages
+    return from_linen(Vgg(channels, depths, *options), architecture(depths, normalisation))

@@ -3,9 +3,10 @@
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.kernels.convolution import Images
-from repcon_jax.models.layers import ComputeType, Linear, gelu
+from repcon_jax.errors import ArgumentError, check_range
+from repcon_jax.models.architecture import Architecture, Layer
+from repcon_jax.models.kernels import Images, gelu
+from repcon_jax.models.layers import ComputeType, Linear
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, Normalise, check_batch_norm_parts
 from repcon_jax.models.registries import ENCODERS
@@ -47,11 +48,19 @@ def mlp(
         batch_norm_parts: equal parts of the batch, each with batch norm statistics of its own; 1 is the whole batch.
         dtype: type of the computation; parameters and embeddings are float32.
     Raises:
-        ConfigError: there is no layer, or a width or the number of parts is not positive.
+        ArgumentError: there is no layer, or a width or the number of parts is not positive.
     """
     if not widths:
-        raise ConfigError("encoder.widths is () but must name at least one layer's width; set --config.encoder.widths.")
+        raise ArgumentError("widths", "is () but must name at least one layer's width")
     for width in widths:
         check_range("widths", width, 1)
     check_batch_norm_parts(batch_norm_parts, normalisation)
-    return from_linen(Mlp(tuple(widths), normalisation, batch_norm_parts, dtype))
+    module = Mlp(tuple(widths), normalisation, batch_norm_parts, dtype)
+    return from_linen(module, _architecture(len(widths), normalisation))
+
+
+def _architecture(depth: int, normalisation: Normalisation) -> Architecture:
+    numbers = range(1, depth + 1)
+    units = [None, *(f"linear{i}" for i in numbers)]
+    layers = (Layer(f"linear{i}", units[i - 1], units[i], f"norm{i}", normalisation, gelu) for i in numbers)
+    return Architecture(tuple(layers), embedding=units[-1], blocks=tuple(f"layer{i}" for i in numbers))

@@ -13,7 +13,8 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from repcon_jax.models.kernels.convolution import ConvolutionName, Images, Maps, max_pool
+from repcon_jax.models.architecture import Architecture, Layer
+from repcon_jax.models.kernels import ConvolutionName, Images, Maps, max_pool
 from repcon_jax.models.layers import ComputeType, conv, rematerialised, scale_width
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, Normalise, check_batch_norm_parts
@@ -161,11 +162,38 @@ def resnet(
         convolution: how to compute convolutions; ``auto`` chooses by platform.
         rematerialise: whether each block is computed again in the backward pass, which saves memory and costs time.
     Raises:
-        ConfigError: the width or the number of parts is not positive.
+        ArgumentError: the width or the number of parts is not positive.
     """
     check_batch_norm_parts(batch_norm_parts, normalisation)
     options = (normalisation, batch_norm_parts, dtype, convolution, rematerialise)
-    return from_linen(ResNet(kind, depths, scale_width(channels, width), stem, *options))
+    module = ResNet(kind, depths, scale_width(channels, width), stem, *options)
+    return from_linen(module, _architecture(kind, depths, normalisation))
+
+
+def _architecture(kind: Block, depths: tuple[int, ...], normalisation: Normalisation) -> Architecture:
+    """A group of channels for each layer of a block but the last, and one for the residual stream.
+
+    Sums tie channels together: all that is added to the stream has its group, which begins at the stem and ends where
+    a shortcut has a convolution of its own.
+    """
+
+    def layer(path: str, reads: str | None, writes: str) -> Layer:
+        return Layer(f"{path}/conv", reads, writes, f"{path}/norm", normalisation, jax.nn.relu)
+
+    layers, blocks, stream = [layer("stem", None, "stem")], ["stem"], "stem"
+    num_layers = {"basic": 2, "bottleneck": 3}[kind]
+    for stage, depth in enumerate(depths, 1):
+        for i in range(1, depth + 1):
+            block = f"stage{stage}/block{i}"
+            blocks.append(f"stage{stage}.block{i}")
+            projects = i == 1 and (stage > 1 or kind == "bottleneck")
+            end = block if projects else stream
+            if projects:
+                layers.append(layer(f"{block}/shortcut", stream, end))
+            units = [stream, *(f"{block}/layer{n}" for n in range(1, num_layers)), end]
+            layers += [layer(f"{block}/layer{n}", units[n - 1], units[n]) for n in range(1, num_layers + 1)]
+            stream = end
+    return Architecture(tuple(layers), embedding=stream, blocks=tuple(blocks))
 
 
 ARCHITECTURES: dict[str, tuple[Block, tuple[int, ...], int]] = {
@@ -175,5 +203,5 @@ ARCHITECTURES: dict[str, tuple[Block, tuple[int, ...], int]] = {
     "resnet20": ("basic", (3, 3, 3), 16),
     "resnet56": ("basic", (9, 9, 9), 16),
 }
-for _name, _architecture in ARCHITECTURES.items():
-    ENCODERS.register(_name)(partial(resnet, *_architecture))
+for _name, _sizes in ARCHITECTURES.items():
+    ENCODERS.register(_name)(partial(resnet, *_sizes))

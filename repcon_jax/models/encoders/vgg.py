@@ -10,8 +10,9 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.kernels.convolution import ConvolutionName, Images, Maps, max_pool
+from repcon_jax.errors import ArgumentError, check_range
+from repcon_jax.models.architecture import Architecture, Layer
+from repcon_jax.models.kernels import ConvolutionName, Images, Maps, max_pool
 from repcon_jax.models.layers import ComputeType, conv, rematerialised, scale_width
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.normalisation import Normalisation, Normalise, check_batch_norm_parts
@@ -68,11 +69,23 @@ class Vgg(nn.Module):
 def _check_size(size: tuple[int, ...], num_stages: int) -> None:
     largest = min(size).bit_length() - 1
     if num_stages > largest:
-        fewer = f"encoder.num_stages={largest} or " if largest else ""
-        raise ConfigError(
-            f"encoder.num_stages is {num_stages} but each stage halves the image and {size[0]}x{size[1]} pixels allow "
-            f"at most {largest}; set {fewer}data.image_size={2**num_stages} or more."
+        fewer = f"num_stages={largest} or " if largest else ""
+        raise ArgumentError(
+            "num_stages",
+            f"is {num_stages} but each stage halves the image and {size[0]}x{size[1]} pixels allow at most {largest}",
+            f"take {fewer}images of {2**num_stages} pixels or more",
         )
+
+
+def architecture(depths: tuple[int, ...], normalisation: Normalisation) -> Architecture:
+    """What a ``Vgg`` of these depths and normalisation declares: a group of channels for each convolution."""
+    places = [(stage, i) for stage, depth in enumerate(depths, 1) for i in range(1, depth + 1)]
+    units = [None, *(f"stage{stage}/conv{i}" for stage, i in places)]
+    layers = (
+        Layer(f"stage{stage}/conv{i}", units[n - 1], units[n], f"stage{stage}/norm{i}", normalisation, jax.nn.relu)
+        for n, (stage, i) in enumerate(places, 1)
+    )
+    return Architecture(tuple(layers), embedding=units[-1], blocks=tuple(f"stage{s}.conv{i}" for s, i in places))
 
 
 def vgg(
@@ -98,13 +111,13 @@ def vgg(
         convolution: how to compute convolutions; ``auto`` chooses by platform.
         rematerialise: whether each stage is computed again in the backward pass, which saves memory and costs time.
     Raises:
-        ConfigError: the width, the number of stages or of parts is out of range.
+        ArgumentError: the width, the number of stages or of parts is out of range.
     """
     check_range("num_stages", num_stages, 1, len(depths))
     check_batch_norm_parts(batch_norm_parts, normalisation)
     channels = tuple(scale_width(c, width) for c in CHANNELS[:num_stages])
     options = (normalisation, batch_norm_parts, dtype, convolution, rematerialise)
-    return from_linen(Vgg(channels, depths[:num_stages], *options))
+    return from_linen(Vgg(channels, depths[:num_stages], *options), architecture(depths[:num_stages], normalisation))
 
 
 DEPTHS = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}

@@ -13,14 +13,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.kernels.convolution import ConvolutionName, Images
+from repcon_jax.errors import ArgumentError, check_range
+from repcon_jax.models.architecture import Architecture, Attention, Layer
+from repcon_jax.models.kernels import ConvolutionName, Images, gelu, materialised
 from repcon_jax.models.layers import (
     ComputeType,
     Linear,
     conv,
-    gelu,
-    materialised,
     rematerialised,
     truncated_normal,
     uniform_fan_in,
@@ -90,9 +89,10 @@ class VisionTransformer(nn.Module):
     def _embed(self, images: Images) -> Tokens:
         batch, height, width, channels = images.shape
         if height % self.patch_size or width % self.patch_size:
-            raise ConfigError(
-                f"encoder.patch_size is {self.patch_size} but must divide the image's {height}x{width} pixels; set "
-                "--config.encoder.patch_size to a common divisor."
+            raise ArgumentError(
+                "patch_size",
+                f"is {self.patch_size} but must divide the image's {height}x{width} pixels",
+                "take a common divisor",
             )
         draw = uniform_fan_in(channels * self.patch_size**2)
         embed = conv(
@@ -139,14 +139,40 @@ def vit(
         convolution: how to compute the patch embedding; ``auto`` chooses by platform.
         rematerialise: whether each block is computed again in the backward pass, which saves memory and costs time.
     Raises:
-        ConfigError: a number is not positive.
+        ArgumentError: a number is not positive.
     """
     check_range("patch_size", patch_size, 1)
     check_range("depth", depth, 1)
     options = (tied, dtype, convolution, rematerialise)
-    return from_linen(VisionTransformer(size, num_heads, patch_size, depth, *options))
+    module = VisionTransformer(size, num_heads, patch_size, depth, *options)
+    return from_linen(module, _architecture(num_heads, depth, tied))
+
+
+def _architecture(num_heads: int, depth: int, tied: bool) -> Architecture:
+    """The hidden units of each block, and one group for the components of a token, to which every block adds.
+
+    Queries, keys and values stay in their order, since heads are told apart by it.
+    """
+    layers, attentions, norms = [Layer("patches", None, "tokens")], [], ["norm"]
+    for block in ("block",) if tied else tuple(f"block{i}" for i in range(1, depth + 1)):
+        joint, joined = f"{block}/attention/query_key_value", f"{block}/attention/output"
+        layers += [Layer(joint, "tokens", None), Layer(joined, None, "tokens")]
+        hidden = f"{block}/hidden"
+        layers += [Layer(hidden, "tokens", hidden, activation=gelu), Layer(f"{block}/output", hidden, "tokens")]
+        attentions.append(Attention(f"{block}/attention", num_heads, (joint,), joined))
+        norms += [f"{block}/norm1", f"{block}/norm2"]
+    token = (None, None, "tokens")
+    others = [("class_token", token), ("position", token)]
+    others += [(f"{norm}/{name}", ("tokens",)) for norm in norms for name in ("scale", "bias")]
+    return Architecture(
+        tuple(layers),
+        embedding="tokens",
+        attentions=tuple(attentions),
+        blocks=("tokens", *(f"block{i}" for i in range(1, depth + 1))),
+        other_axes=tuple(others),
+    )
 
 
 ARCHITECTURES = {"vit_tiny": (192, 3), "vit_small": (384, 6), "vit_medium": (512, 8), "vit_base": (768, 12)}
-for _name, _architecture in ARCHITECTURES.items():
-    ENCODERS.register(_name)(partial(vit, *_architecture))
+for _name, _sizes in ARCHITECTURES.items():
+    ENCODERS.register(_name)(partial(vit, *_sizes))

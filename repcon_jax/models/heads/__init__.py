@@ -1,1 +1,1 @@
-"""Heads, from embeddings to logits; every file registers its builders."""
+"""Heads, from embeddings to logits; every file registers its builders and declares what its networks consist of."""

@@ -5,7 +5,8 @@ from typing import Literal
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
+from repcon_jax.models.architecture import INPUTS, Architecture, Layer
 from repcon_jax.models.layers import Linear
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.registries import HEADS
@@ -38,9 +39,10 @@ def linear(
         initialisation: ``default`` is PyTorch's U(+-1/sqrt(inputs)) for kernel and bias; ``zeros`` starts at the
             uniform prediction.
     Raises:
-        ConfigError: there is no class.
+        ArgumentError: there is no class.
     """
     if num_classes is None:
-        raise ConfigError("head.num_classes is None but must be a number of classes; give it, such as num_classes=10.")
+        raise ArgumentError("num_classes", "is None but must be a number of classes", "give it, such as num_classes=10")
     check_range("num_classes", num_classes, 1)
-    return from_linen(LinearHead(num_classes, bias, "uniform" if initialisation == "default" else "zeros"))
+    module = LinearHead(num_classes, bias, "uniform" if initialisation == "default" else "zeros")
+    return from_linen(module, Architecture((Layer("output", INPUTS, None),), last_layers=("output",)))

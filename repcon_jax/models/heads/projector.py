@@ -6,8 +6,10 @@ Source: arXiv 2302.12091, Section 3 and Appendix B; Caron et al., arXiv 2104.142
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from repcon_jax.errors import ConfigError, check_range
-from repcon_jax.models.layers import ComputeType, Linear, gelu, l2_normalise
+from repcon_jax.errors import ArgumentError, check_range
+from repcon_jax.models.architecture import INPUTS, Architecture, Layer
+from repcon_jax.models.kernels import gelu
+from repcon_jax.models.layers import ComputeType, Linear, l2_normalise
 from repcon_jax.models.model import Model, from_linen
 from repcon_jax.models.registries import HEADS
 
@@ -85,18 +87,32 @@ def projector(
         output_feature_normalisation: whether the logits are divided by their norm.
         dtype: type of the hidden layers' computation; the bottleneck is computed in float32.
     Raises:
-        ConfigError: a size is not positive, or both linear layers are left out.
+        ArgumentError: a size is not positive, or both linear layers are left out.
     """
     for size in hidden_sizes:
         check_range("hidden_sizes", size, 1)
     if bottleneck_size is None and output_size is None:
-        raise ConfigError(
-            "head.bottleneck_size and head.output_size are both None but one of them must be a size; set "
-            "--config.head.output_size to the number of outputs."
-        )
-    for field, size in (("head.bottleneck_size", bottleneck_size), ("head.output_size", output_size)):
+        raise ArgumentError("output_size", "and bottleneck_size are both None but one of them must be a size")
+    for argument, size in (("bottleneck_size", bottleneck_size), ("output_size", output_size)):
         if size is not None:
-            check_range(field, size, 1)
+            check_range(argument, size, 1)
     bottleneck = Half(bottleneck_size, bottleneck_bias, bottleneck_weight_normalisation, feature_normalisation)
     output = Half(output_size, output_bias, weight_normalisation, output_feature_normalisation)
-    return from_linen(Projector(tuple(hidden_sizes), dtype, bottleneck, output))
+    module = Projector(tuple(hidden_sizes), dtype, bottleneck, output)
+    return from_linen(module, _architecture(len(hidden_sizes), bottleneck, output))
+
+
+def _architecture(depth: int, bottleneck: Half, output: Half) -> Architecture:
+    """A group for each layer but the last: a division by the norm commutes with permuting what is divided."""
+    layers, blocks, units = [], [f"hidden{i}" for i in range(1, depth + 1)], INPUTS
+    for hidden in blocks:
+        layers.append(Layer(hidden, units, hidden, activation=gelu))
+        units = hidden
+    halves = [(name, half) for name, half in (("bottleneck", bottleneck), ("output", output)) if half.size is not None]
+    for name, half in halves:
+        path, is_last = f"{name}/linear", name == halves[-1][0]
+        divided = name == "output" and bottleneck.feature_normalisation
+        writes = None if is_last else path
+        layers.append(Layer(path, units, writes, unit_inputs=divided, unit_kernel=half.weight_normalisation))
+        units = path
+    return Architecture(tuple(layers), last_layers=(layers[-1].path,), blocks=(*blocks, "bottleneck"))

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution and max pooling that are fast on every platform, inside ``lax.scan`` too.
+"""Two-dimensional convolution that is fast on every platform, inside ``lax.scan`` too.
 
 The derivatives of XLA's CPU convolution, as JAX writes them, are tens of times slower inside ``lax.scan`` than outside.
 As matrix products, or written as XLA likes them best, they are not. On a GPU or TPU the library convolution stays.
@@ -16,14 +16,13 @@ from jaxtyping import Array, Float
 
 from repcon_jax.machine import cpu_compiler
 from repcon_jax.models.kernels.direct_convolution import direct_convolution
+from repcon_jax.models.kernels.patches import Images, Maps, Patches, patches_of, shifted_slices
+from repcon_jax.models.kernels.products import linear_map
 from repcon_jax.models.kernels.winograd import winograd_convolution
 
 ConvolutionName = Literal["auto", "xla", "direct", "im2col", "winograd"]
 Method = Literal["direct", "im2col", "winograd"]
-Images = Float[Array, "batch height width channels"]
-Maps = Float[Array, "batch rows columns features"]
 Kernel = Float[Array, "kernel_height kernel_width channels features"]
-Patches = Float[Array, "batch rows columns p q channels"]
 Padding = str | Sequence[tuple[int, int]]
 
 # Winograd's transforms cost as much for one channel on the other side as for hundreds. These are the fewest channels
@@ -82,15 +81,15 @@ def cpu_convolution(
     _check_plain(unused)
     window, strides = rhs.shape[:2], tuple(window_strides)
     pads = _pads(lhs, window, strides, padding)
-    patches = window == strides
-    if method == "direct" and not patches:
+    whole_patches = window == strides
+    if method == "direct" and not whole_patches:
         return direct_convolution(lhs, rhs, strides, pads, precision)
     if method == "winograd" and _fits_winograd(window, strides):
         return winograd_convolution(lhs, rhs, pads, precision)
     images = jnp.pad(lhs, ((0, 0), *pads, (0, 0))) if any(map(any, pads)) else lhs
-    if patches:
-        return _product_of_patches(_patches(images, window), rhs, precision)
-    columns = jnp.concatenate(_shifted_slices(images, window, strides), axis=-1)
+    if whole_patches:
+        return _product_of_patches(patches_of(images, window), rhs, precision)
+    columns = jnp.concatenate(shifted_slices(images, window, strides), axis=-1)
     return linear_map(columns, rhs.reshape(-1, rhs.shape[-1]), precision)
 
 
@@ -116,52 +115,9 @@ def _fits_winograd(window: Sequence[int], strides: Sequence[int]) -> bool:
     return (*window, *strides) == (3, 3, 1, 1)
 
 
-def linear_map(inputs: Float[Array, "*batch size"], kernel: Float[Array, "size features"], precision: Any) -> Array:
-    """``inputs @ kernel`` as one product of two matrices, whatever the axes of the batch.
-
-    Over several axes the derivative by the kernel would contract them all. XLA's CPU backend then transposes what is
-    contracted and fuses into that transpose, layer by layer anew, all that a residual stream's cotangent was summed
-    from.
-
-    Args:
-        inputs: [..., size].
-        kernel: [size, features].
-        precision: of the product, as in ``jax.lax.dot``.
-    Returns:
-        [..., features].
-
-    >>> linear_map(jnp.ones((2, 5, 3)), jnp.ones((3, 4)), None).shape
-    (2, 5, 4)
-    """
-    *batch, size = inputs.shape
-    outputs = jnp.matmul(inputs.reshape(math.prod(batch), size), kernel, precision=precision)
-    return outputs.reshape(*batch, kernel.shape[1])
-
-
 def _product_of_patches(patches: Patches, kernel: Kernel, precision: Any) -> Maps:
     flat = patches.reshape(*patches.shape[:3], math.prod(patches.shape[3:]))
     return linear_map(flat, kernel.reshape(flat.shape[-1], -1), precision)
-
-
-def max_pool(images: Images, window: int = 2, stride: int = 2, padding: int = 0) -> Maps:
-    """Maximum over windows; rows and columns that do not fill a window are dropped, as in PyTorch.
-
-    Ties share the gradient evenly here and the first takes it all in PyTorch. After a ReLU, whose gradient at 0 is
-    0, ties occur almost only among zeros, so nothing of that reaches the parameters.
-
-    Args:
-        images: what to pool.
-        window: side of the window in pixels.
-        stride: step between windows in pixels.
-        padding: pixels of minus infinity around the image.
-    """
-    if padding:
-        around = ((0, 0), (padding, padding), (padding, padding), (0, 0))
-        images = jnp.pad(images, around, constant_values=-jnp.inf)
-    if window == stride:
-        # Reshape and max rather than reduce_window, whose gradient is slow on CPU.
-        return _patches(images, (window, window)).max(axis=(3, 4))
-    return functools.reduce(jnp.maximum, _shifted_slices(images, (window, window), (stride, stride)))
 
 
 def _check_plain(unused: dict[str, Any]) -> None:
@@ -177,25 +133,3 @@ def _pads(
         padding = lax.padtype_to_pads(images.shape[1:3], window, strides, padding)
     top_bottom, left_right = (tuple(p) for p in padding)
     return top_bottom, left_right
-
-
-def _output_size(size: int, window: int, stride: int) -> int:
-    return (size - window) // stride + 1
-
-
-def _patches(images: Images, window: Sequence[int]) -> Patches:
-    (batch, height, width, channels), (p, q) = images.shape, window
-    rows, columns = height // p, width // q
-    images = images[:, : rows * p, : columns * q]
-    return images.reshape(batch, rows, p, columns, q, channels).swapaxes(2, 3)
-
-
-def _shifted_slices(images: Images, window: Sequence[int], strides: Sequence[int]) -> list[Maps]:
-    (batch, height, width, channels), (sy, sx) = images.shape, strides
-    last_y = (_output_size(height, window[0], sy) - 1) * sy
-    last_x = (_output_size(width, window[1], sx) - 1) * sx
-    return [
-        lax.slice(images, (0, y, x, 0), (batch, y + last_y + 1, x + last_x + 1, channels), (1, sy, sx, 1))
-        for y in range(window[0])
-        for x in range(window[1])
-    ]

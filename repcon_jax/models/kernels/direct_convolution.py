@@ -120,9 +120,9 @@ def _batch(arrays: tuple[Array, Array], axes: tuple[int | None, int | None], **o
     mapped = [jnp.moveaxis(a, axis, 0) for a, axis in zip(arrays, axes, strict=True) if axis is not None]
 
     def one(slices: list[Array]) -> Array:
-        found = iter(slices)
+        slice_of_each = iter(slices)
         return _convolution.bind(
-            *(a if axis is None else next(found) for a, axis in zip(arrays, axes, strict=True)), **options
+            *(a if axis is None else next(slice_of_each) for a, axis in zip(arrays, axes, strict=True)), **options
         )
 
     return lax.map(one, mapped), 0
@@ -131,7 +131,7 @@ def _batch(arrays: tuple[Array, Array], axes: tuple[int | None, int | None], **o
 _convolution.def_impl(lambda *arrays, **options: jax.jit(partial(_part, **options))(*arrays))
 _convolution.def_abstract_eval(
     lambda *shapes, **options: jax.core.ShapedArray(
-        (found := jax.eval_shape(partial(_part, **options), *shapes)).shape, found.dtype
+        (result := jax.eval_shape(partial(_part, **options), *shapes)).shape, result.dtype
     )
 )
 ad.defbilinear(_convolution, partial(_transpose, 0), partial(_transpose, 1))

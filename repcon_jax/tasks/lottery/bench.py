@@ -69,7 +69,7 @@ class LotteryBench:
 
     def densities(self, masks: dict[int, PyTree]) -> list[float]:
         """Of the parameters that may be pruned, for every seed."""
-        return [density(mask, prunable(self.config.prunable, mask)) for mask in masks.values()]
+        return [density(mask, prunable(self.config.prunable, mask, self.experiment.model)) for mask in masks.values()]
 
     def folder(self, kind: str, *names: str | int) -> pathlib.Path:
         """A folder below ``rounds`` or ``studies``, such as ``rounds/random/03``."""

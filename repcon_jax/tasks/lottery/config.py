@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from repcon_jax.errors import ConfigError, check_range, did_you_mean
-from repcon_jax.lottery.allocation import Layer, allocate
+from repcon_jax.lottery.allocation import PrunableLeaf, allocate
 from repcon_jax.lottery.criterion import build_criterion
 from repcon_jax.lottery.schedules import parse_densities
 from repcon_jax.lottery.structure import build_structure
@@ -13,9 +13,6 @@ from repcon_jax.options.schema import to_dataclass, to_dict
 from repcon_jax.run.config import ExperimentConfig, parse_config, plain_config
 from repcon_jax.run.runs import order_of, run_config
 from repcon_jax.tasks.lottery.studies import build_study
-
-# What is at hand where a round is pruned.
-_AVAILABLE = frozenset({"start", "key", "loss", "batches", "flow"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +82,7 @@ class LotteryConfig:
     def __post_init__(self) -> None:
         """Checks everything that can be checked without data."""
         rounds = len(parse_densities(self.schedule, "schedule"))
-        allocate(self.distribution, {"layer": Layer((2, 2), 4)}, 2, "distribution")
+        allocate(self.distribution, {"layer": PrunableLeaf((2, 2), 4)}, 2, "distribution")
         check_range("pruning_examples", self.pruning_examples, 1)
         if not self.chains:
             raise ConfigError("chains is empty; name at least one, such as {'random': {'start': 'random'}}.")
@@ -118,13 +115,8 @@ class LotteryConfig:
 def _check_chain(name: str, chain: Chain) -> None:
     field = f"chains.{name}"
     check_range(f"{field}.iterations", chain.iterations, 1)
-    build_structure(chain.structure)
-    missing = build_criterion(chain.criterion).needs - _AVAILABLE
-    if missing:
-        raise ConfigError(
-            f"{field}.criterion is {chain.criterion!r}, which needs {', '.join(sorted(missing))}, but a round leaves "
-            "none; choose another, such as movement(source='start')."
-        )
+    build_structure(chain.structure, f"{field}.structure")
+    build_criterion(chain.criterion, f"{field}.criterion")
     if chain.pruned == "before_training" and chain.rewinding != "weights":
         raise ConfigError(
             f"{field}.rewinding is {chain.rewinding!r}, but what is pruned before training has no earlier round; set "

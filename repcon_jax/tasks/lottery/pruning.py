@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from repcon_jax.data import gather, to_float
+from repcon_jax.errors import ArgumentError, ConfigError
 from repcon_jax.lottery.criteria.synflow import synaptic_flow, synflow_iterations
 from repcon_jax.lottery.criterion import Evidence, build_criterion, score
 from repcon_jax.lottery.masks import full_mask
 from repcon_jax.lottery.prunable import prunable
 from repcon_jax.lottery.structure import build_structure
+from repcon_jax.models import Model
 from repcon_jax.models.network import Start
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.random import stream
@@ -72,8 +74,9 @@ class Pruner:
         self, mask: PyTree, start: Params, end: Start, density: float, key: Key, batches: PyTree | None
     ) -> PyTree:
         scores = self.scores(*end, mask, start, batches, stream(key, "pruning"))
-        may = prunable(self.config.prunable, mask)
-        return build_structure(self.chain.structure)(scores, mask, may, density, self.config.distribution)
+        model = self.experiment.model
+        chosen = prunable(self.config.prunable, mask, model)
+        return build_structure(self.chain.structure)(scores, mask, chosen, density, self.config.distribution, model)
 
 
 def build_pruner(config: LotteryConfig, chain: Chain, experiment: Experiment, carried: PyTree) -> Pruner:
@@ -97,14 +100,17 @@ def pruning_batches(experiment: Experiment, examples: int, key: Key) -> PyTree:
     return to_float(gather(data.images, chosen)), gather(data.labels, chosen)
 
 
-def check_structure(config: LotteryConfig, chain: Chain, params: Params) -> None:
-    """Raises UserError where a chain's structure does not fit the parameters, whose shapes are given."""
+def check_structure(config: LotteryConfig, chain: Chain, model: Model, params: Params) -> None:
+    """Raises UserError where a chain's structure does not fit the model's parameters, whose shapes are given."""
     mask = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), params)
-    may, prune = prunable(config.prunable, mask), build_structure(chain.structure)
+    try:
+        chosen, prune = prunable(config.prunable, mask, model), build_structure(chain.structure)
+    except ArgumentError as error:
+        raise ConfigError(f"prunable: {error}") from error
     if chain.structure != "unstructured":
         for density in config.densities()[1:]:
             scores = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), mask)
-            prune(scores, mask, may, density, config.distribution)
+            prune(scores, mask, chosen, density, config.distribution, model)
 
 
 def _scores(

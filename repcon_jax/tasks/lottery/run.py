@@ -112,9 +112,9 @@ def _check(bench: LotteryBench, studies: dict[str, Study]) -> None:
         if chain.start != "random":
             expand(chain.start, config.runs)
         try:
-            check_structure(config, chain, params)
+            check_structure(config, chain, experiment.model, params)
         except UserError as error:
-            raise type(error)(f"chains.{name}: {error}") from error
+            raise ConfigError(f"chains.{name}: {error}") from error
     for study in studies.values():
         study.check(bench)
 

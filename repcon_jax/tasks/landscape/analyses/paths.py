@@ -13,7 +13,7 @@ from repcon_jax.landscape.paths import PATHS, Path
 from repcon_jax.merging import match_weights
 from repcon_jax.random import stream
 from repcon_jax.records.scores import plain_scores
-from repcon_jax.run.references import Loaded, config_of
+from repcon_jax.run.references import Loaded
 from repcon_jax.symmetry import apply_permutation, permutation_spec
 from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import LandscapeBench
@@ -139,10 +139,8 @@ def _measure_pair(
 
 def _aligned(bench: LandscapeBench, first: Loaded, second: Loaded) -> Loaded:
     """The second network with its units in the order of the first one's."""
-    run = config_of(first.name, bench.config.runs)
-    names = run.encoder.name, run.head.name
     fixed, moved = first.network, second.network
-    spec = permutation_spec(*names, fixed.params, fixed.model_state, run.encoder.options)
+    spec = permutation_spec(fixed.model, fixed.params, fixed.model_state)
     permutation, _ = match_weights(spec, fixed.params, moved.params, stream(bench.key, "alignment"))
     params, model_state = (apply_permutation(spec, permutation, tree) for tree in (moved.params, moved.model_state))
     return second._replace(network=moved.replace(params=params, model_state=model_state))

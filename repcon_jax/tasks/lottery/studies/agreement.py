@@ -38,7 +38,8 @@ def agreement() -> Study:
 
 
 def _agreement(bench: LotteryBench, ticket: Ticket) -> dict[str, Any]:
-    may = named_leaves(prunable(bench.config.prunable, next(iter(ticket.masks.values()))))
+    mask = next(iter(ticket.masks.values()))
+    may = named_leaves(prunable(bench.config.prunable, mask, bench.experiment.model))
     chosen = {seed: _leaves(mask, may) for seed, mask in ticket.masks.items()}
     start = {seed: _leaves(params, may) for seed, (params, _) in ticket.starts.items()}
     end = {seed: _leaves(params, may) for seed, (params, _) in end_of(ticket).items()}

@@ -29,7 +29,7 @@ def random_mask(*, layerwise: bool = True) -> Study:
 
     def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict]:
         def vary(ticket: Ticket, seed: int) -> tuple[Start, PyTree]:
-            may = prunable(bench.config.prunable, ticket.masks[seed])
+            may = prunable(bench.config.prunable, ticket.masks[seed], bench.experiment.model)
             key = stream(jax.random.key(seed), f"random mask of {ticket.chain}", ticket.number)
             return ticket.starts[seed], random_like(ticket.masks[seed], may, key, layerwise=layerwise)
 

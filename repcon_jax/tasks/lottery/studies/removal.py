@@ -9,15 +9,12 @@ import jax.numpy as jnp
 
 from repcon_jax.errors import check_range
 from repcon_jax.lottery.masks import counts
-from repcon_jax.lottery.removal import Smaller, remove_dead_units
+from repcon_jax.lottery.removal import remove_dead_units
 from repcon_jax.lottery.widths import with_any_widths
-from repcon_jax.models.network import Start
-from repcon_jax.run.config import ExperimentConfig
 from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.chains import end_of
 from repcon_jax.tasks.lottery.studies import STUDIES, Study
 from repcon_jax.tasks.lottery.tickets import Ticket
-from repcon_jax.typing import PyTree
 
 
 @STUDIES.register("removal")
@@ -42,26 +39,15 @@ def removal(*, batch_size: int = 128, repeats: int = 20) -> Study:
 
     def check(bench: LotteryBench) -> None:
         state = next(iter(bench.states.values()))
-        _smaller(bench.experiment.config, (state.params, state.model_state), state.mask)
+        remove_dead_units(bench.experiment.model, state.params, state.model_state, mask=state.mask)
 
     return Study("size", measure, check)
 
 
-def _smaller(config: ExperimentConfig, end: Start, mask: PyTree) -> Smaller:
-    return remove_dead_units(
-        config.encoder.name,
-        config.head.name,
-        *end,
-        encoder_options=config.encoder.options,
-        head_options={name: value for name, value in config.head.options.items() if value is not None},
-        mask=mask,
-    )
-
-
 def _measure(bench: LotteryBench, ticket: Ticket, images: jax.Array, repeats: int) -> dict[str, Any]:
     seed, end = next(iter(end_of(ticket).items()))
-    smaller = _smaller(bench.experiment.config, end, ticket.masks[seed])
     model = bench.experiment.model
+    smaller = remove_dead_units(model, *end, mask=ticket.masks[seed])
     passes = [
         (jax.jit(lambda *network: model.apply(*network, False)[0].logits), end),
         (
