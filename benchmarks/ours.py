@@ -13,6 +13,7 @@ from benchmarks.flops import matmul_flops
 from benchmarks.inputs import MEAN, STD, images
 from repcon_jax.data import DataConfig
 from repcon_jax.landscape import Evaluation, LandscapeData, Split, build_metric, plane_through
+from repcon_jax.landscape.surfaces import on_plane
 from repcon_jax.models import ENCODERS, HEADS, Pixels, attach_head, create_encoder, create_head
 from repcon_jax.models.model import parameter_count
 from repcon_jax.models.network import Network as Reference
@@ -22,7 +23,6 @@ from repcon_jax.probing import PROBES, ProbeConfig, extract_features
 from repcon_jax.run.config import ExperimentConfig
 from repcon_jax.run.experiment import Experiment, build_experiment
 from repcon_jax.run.members import Group, points_of, seeds_of
-from repcon_jax.tasks.landscape.surfaces import on_plane
 from repcon_jax.training.mesh import MeshConfig
 from repcon_jax.training.optimisers import OptimiserConfig
 from repcon_jax.training.population import MemberValues, compile_population

@@ -72,7 +72,7 @@ def get_config(arguments: str | None = None) -> ConfigDict:
             "h_score": "transfer(score='h_score')",
             "similarity": "similarity",
             "distance": "distance",
-            # "barrier": "barrier",
+            "barrier": "barrier",
         },
         shots=(5, 20, 80),
         draws=3,
@@ -85,7 +85,7 @@ def get_config(arguments: str | None = None) -> ConfigDict:
         compared=(("h_score", "probe"),),
         test_examples=size["test_examples"],
     )
-    return ConfigDict(plain_study(config))
+    return ConfigDict(plain_study(config), sort_keys=False)  # tables follow the order of the networks
 
 
 def _run(chosen: dict[str, str], title: str, objective: Choice, head: str) -> ExperimentConfig:

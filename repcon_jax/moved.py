@@ -44,6 +44,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "schema": ("options.schema", ""),
     "stopping": ("machine.stopping", ""),
     "tasks.landscape.base": ("tasks.landscape.analyses", ""),
+    "tasks.landscape.surfaces": ("landscape.surfaces", ""),
     "tasks.lottery.base": ("tasks.lottery.studies", "Ticket is in repcon_jax.tasks.lottery.tickets"),
     "tasks.references": ("run.references", ""),
     "tasks.runs": ("run.runs", ""),

@@ -20,6 +20,7 @@ from repcon_jax.data import channel_statistics, load
 from repcon_jax.landscape.evaluation import Evaluation, LandscapeData, Split
 from repcon_jax.landscape.metric import build_metric
 from repcon_jax.landscape.planes import grid, plane_through
+from repcon_jax.landscape.surfaces import on_plane
 from repcon_jax.models import ENCODERS, Network, Pixels, attach_head, create_encoder, create_head
 from repcon_jax.models.encoders.resnet import resnet
 from repcon_jax.probing import extract_features
@@ -27,7 +28,6 @@ from repcon_jax.run.command_line import read_arguments
 from repcon_jax.run.config import plain_config
 from repcon_jax.run.experiment import build_experiment
 from repcon_jax.run.members import plan_groups, points_of, seeds_of
-from repcon_jax.tasks.landscape.surfaces import on_plane
 from repcon_jax.tasks.lottery.config import Chain
 from repcon_jax.tasks.lottery.rounds import ends
 from repcon_jax.tasks.lottery.run import run_lottery

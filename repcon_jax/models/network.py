@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from repcon_jax.models.model import Model
-from repcon_jax.models.pixels import Pixels
+from repcon_jax.models.pixels import AnyArray, Pixels
 from repcon_jax.trees import check_same_shapes, named_leaves
 from repcon_jax.typing import ModelState, Params, PyTree
 
@@ -33,7 +33,7 @@ class Network:
     model: Model = struct.field(pytree_node=False)
     pixels: Pixels | None = struct.field(pytree_node=False, default=None)
 
-    def apply(self, images: jax.Array, train: bool = False, intermediates: bool = False) -> tuple[Any, ...]:
+    def apply(self, images: AnyArray, train: bool = False, intermediates: bool = False) -> tuple[Any, ...]:
         """What the model computes, see ``Model``: ``(output, model_state)``, and the features by name where asked.
 
         Args:
@@ -69,17 +69,15 @@ def fit(
     return fitted[0], fitted[1]
 
 
-Start = tuple[Params, ModelState]
-
-
-def grafted(fresh: Start, restored: Start) -> Start:
-    """Restored parameters and model state, with the fresh ones for every part that is missing or of another shape.
+def grafted(fresh: Network, restored: Network) -> Network:
+    """A network restored, with the fresh one's arrays for every part that is missing or of another shape.
 
     Args:
         fresh: of the model that is trained, with the parts ``encoder`` and ``head``.
-        restored: of a checkpoint.
+        restored: of a checkpoint, of whatever architecture.
     """
-    return fitting(fresh[0], restored[0]), fitting(fresh[1], restored[1])
+    params, state = (fitting(getattr(fresh, part), getattr(restored, part)) for part in ("params", "model_state"))
+    return fresh.replace(params=params, model_state=state)
 
 
 def fitting(fresh: PyTree, restored: PyTree) -> PyTree:

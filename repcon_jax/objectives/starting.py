@@ -7,7 +7,7 @@ from repcon_jax.errors import ArgumentError
 from repcon_jax.models import Network
 from repcon_jax.objectives import Context
 from repcon_jax.trees import check_same_structure, signature
-from repcon_jax.typing import ModelState, Params
+from repcon_jax.typing import ModelState, Params, PyTree
 
 
 def from_checkpoint(
@@ -27,9 +27,7 @@ def from_checkpoint(
     network = context.load(path, part)
     trees = network.params, network.model_state
     if encoder_only:
-        trees = tuple(
-            {**new, "encoder": old.get("encoder", {})} if new else new for old, new in zip(trees, fresh, strict=True)
-        )
+        trees = tuple(_with_encoder(new, old) for old, new in zip(trees, fresh, strict=True))
     fitted = []
     for tree, expected in zip(trees, fresh, strict=True):
         fix = "give a checkpoint of this very model, or the model of the checkpoint"
@@ -37,6 +35,16 @@ def from_checkpoint(
         # A checkpoint keeps no empty subtrees.
         fitted.append(jax.tree.unflatten(jax.tree.structure(expected), jax.tree.leaves(tree)))
     return fitted[0], fitted[1]
+
+
+def _with_encoder(fresh: PyTree, loaded: PyTree) -> PyTree:
+    """The fresh tree with the loaded encoder; below an adapter it is the backbone."""
+    if not fresh:
+        return fresh
+    own, encoder = fresh["encoder"], loaded.get("encoder", {})
+    if "backbone" in own and "backbone" not in encoder:
+        encoder = {**own, "backbone": encoder}
+    return {**fresh, "encoder": encoder}
 
 
 def with_own_buffers(network: Network) -> Network:

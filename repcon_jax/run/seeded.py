@@ -6,7 +6,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 
-from repcon_jax.models.network import Start
+from repcon_jax.models import Network
 from repcon_jax.records.workdir import open_workdir
 from repcon_jax.run.config import plain_config
 from repcon_jax.run.experiment import Experiment
@@ -26,21 +26,24 @@ def initial_states(experiment: Experiment) -> dict[int, TrainState]:
     return {seed: begin(jnp.int32(seed), values) for seed in seeds}
 
 
-def started(experiment: Experiment, state: TrainState, start: Start, mask: PyTree) -> TrainState:
+def started(experiment: Experiment, state: TrainState, start: Network, mask: PyTree) -> TrainState:
     """A state at step 0 with the parameters of a start, masked, and a fresh optimiser.
 
     Args:
         experiment: gives the optimiser.
         state: an initial one.
-        start: parameters and model state.
+        start: where to begin.
         mask: booleans with the shapes of the parameters.
     """
-    params, model_state = start
-    params = apply_mask(params, mask)
+    params = apply_mask(start.params, mask)
     values = {name: column[0] for name, column in experiment.members(Group((0,), (0,))).values.items()}
     optimiser, frozen = experiment.recipe.optimiser(values), experiment.recipe.frozen
     return dataclasses.replace(
-        state, params=params, model_state=model_state, opt_state=optimiser.init(split(params, frozen)[0]), mask=mask
+        state,
+        params=params,
+        model_state=start.model_state,
+        opt_state=optimiser.init(split(params, frozen)[0]),
+        mask=mask,
     )
 
 

@@ -12,12 +12,12 @@ from repcon_jax.errors import ArgumentError, ConfigError
 from repcon_jax.landscape import linear_path, plane_through
 from repcon_jax.landscape.evaluation import Evaluation, LandscapeData, Split, calibration_batches
 from repcon_jax.landscape.metric import METRICS, build_metric, scores_of
+from repcon_jax.landscape.surfaces import barycentric, on_path, on_plane, states_for
 from repcon_jax.models import Network, Pixels, attach_head, create_encoder, create_head, normalise
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.probing import run_probes
 from repcon_jax.random import stream
 from repcon_jax.records.scores import Score
-from repcon_jax.tasks.landscape.surfaces import barycentric, on_path, on_plane, states_for
 from repcon_jax.trees import combine, norm
 
 MEAN, STD = jnp.array([0.4]), jnp.array([0.3])

@@ -9,7 +9,7 @@ from typing import Any
 
 from repcon_jax.lottery.masks import density
 from repcon_jax.lottery.prunable import prunable
-from repcon_jax.models.network import Start
+from repcon_jax.models import Network
 from repcon_jax.run.config import ExperimentConfig, plain_config
 from repcon_jax.run.execute import run_experiment
 from repcon_jax.run.experiment import Experiment, build_experiment
@@ -19,7 +19,7 @@ from repcon_jax.tasks.lottery.tickets import Ticket
 from repcon_jax.training.step import TrainState
 from repcon_jax.typing import PyTree
 
-Variation = Callable[[Ticket, int], tuple[Start, PyTree]]
+Variation = Callable[[Ticket, int], tuple[Network, PyTree]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ class LotteryBench:
         Args:
             name: of the study.
             tickets: in whose place.
-            vary: ticket, seed -> parameters and model state, and mask, to train instead.
+            vary: ticket, seed -> network, and mask, to train instead.
             experiment: of the training; None for that of a round.
         Returns:
             An entry for each ticket, with the density and the accuracy of what was trained.
@@ -102,8 +102,8 @@ class LotteryBench:
             masks = {seed: mask for seed, (_, mask) in varied.items()}
             self.say(f"{name} of {ticket.chain}, round {ticket.number}: {self.densities(masks)[0]:.2%} of the weights.")
             begun = {s: started(experiment, states[s], start, mask) for s, (start, mask) in varied.items()}
-            found = self.train(self.folder("studies", name, ticket.chain, ticket.number), experiment, begun)
-            about = {"trained_density": self.densities(masks), "accuracy": found[self.measured_on]["accuracy"]}
+            results = self.train(self.folder("studies", name, ticket.chain, ticket.number), experiment, begun)
+            about = {"trained_density": self.densities(masks), "accuracy": results[self.measured_on]["accuracy"]}
             entries.append(ticket.labels | about)
         return entries
 

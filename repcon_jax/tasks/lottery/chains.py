@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from repcon_jax.errors import ConfigError
 from repcon_jax.lottery.masks import empty_layers, full_mask
-from repcon_jax.models.network import Start, grafted
+from repcon_jax.models import Network
+from repcon_jax.models.network import grafted
 from repcon_jax.run.experiment import Experiment
 from repcon_jax.run.references import expand, load_reference
 from repcon_jax.run.seeded import started
@@ -21,17 +22,18 @@ from repcon_jax.training.schedules import parse_schedule
 from repcon_jax.typing import PyTree
 
 
-def starts_of(bench: LotteryBench, name: str, chain: Chain) -> dict[int, Start]:
+def starts_of(bench: LotteryBench, name: str, chain: Chain) -> dict[int, Network]:
     """Where each seed of a chain starts.
 
     Raises:
         ConfigError: a seed has no member in the run that is named.
         CheckpointError: the step was never saved (the saved ones are listed).
     """
-    fresh = {seed: (state.params, state.model_state) for seed, state in bench.states.items()}
+    network = bench.experiment.context.network
+    fresh = {seed: network(state.params, state.model_state) for seed, state in bench.states.items()}
     if chain.start == "random":
         return fresh
-    names, found = expand(chain.start, bench.config.runs), {}
+    names, starts = expand(chain.start, bench.config.runs), {}
     for seed in fresh:
         own = [n for n in names if n.split("/")[1] == f"seed_{seed}"] if len(names) > 1 else names
         if not own:
@@ -39,24 +41,23 @@ def starts_of(bench: LotteryBench, name: str, chain: Chain) -> dict[int, Start]:
                 f"chains.{name}.start is {chain.start!r}, without a member of seed {seed}; train that run with the "
                 f"seeds {tuple(fresh)}."
             )
-        network = load_reference(own[0], bench.workdir, bench.config.runs).network
-        found[seed] = grafted(fresh[seed], (network.params, network.model_state))
-    return found
+        starts[seed] = grafted(fresh[seed], load_reference(own[0], bench.workdir, bench.config.runs).network)
+    return starts
 
 
-def train_chain(bench: LotteryBench, name: str, chain: Chain, starts: dict[int, Start]) -> list[Ticket]:
+def train_chain(bench: LotteryBench, name: str, chain: Chain, starts: dict[int, Network]) -> list[Ticket]:
     """Trains and prunes round by round.
 
     Args:
         bench: trains.
         name: of the chain.
         chain: where it starts and how it is pruned.
-        starts: parameters and model state by seed.
+        starts: by seed.
     Returns:
         The ticket of every round, the dense network first.
     """
     pruner = build_pruner(bench.config, chain, bench.experiment, next(iter(bench.states.values())).carried)
-    full = {seed: full_mask(params) for seed, (params, _) in starts.items()}
+    full = {seed: full_mask(start.params) for seed, start in starts.items()}
     tickets: list[Ticket] = []
     for number, target in enumerate(bench.config.densities()):
         folder = bench.folder("rounds", name if number else _first_with(bench, chain.start), number)
@@ -78,19 +79,20 @@ def _first_with(bench: LotteryBench, start: str) -> str:
     return next(name for name, chain in bench.config.chains.items() if chain.start == start)
 
 
-def begin_of(ticket: Ticket) -> dict[int, Start]:
-    """The masked parameters and the model state that every seed began the ticket's round with."""
+def begin_of(ticket: Ticket) -> dict[int, Network]:
+    """The networks, masked, that every seed began the ticket's round with."""
     return _at(ticket, 0)
 
 
-def end_of(ticket: Ticket) -> dict[int, Start]:
-    """The parameters and model state that every seed ended the ticket's round with."""
+def end_of(ticket: Ticket) -> dict[int, Network]:
+    """The networks that every seed ended the ticket's round with."""
     return _at(ticket, None)
 
 
-def _at(ticket: Ticket, step: int | None) -> dict[int, Start]:
-    found = ends(ticket.folder, tuple(ticket.masks), step)
-    return {seed: grafted(ticket.starts[seed], (end["params"], end["model_state"])) for seed, end in found.items()}
+def _at(ticket: Ticket, step: int | None) -> dict[int, Network]:
+    saved = ends(ticket.folder, tuple(ticket.masks), step)
+    restored = {s: ticket.starts[s].replace(params=e["params"], model_state=e["model_state"]) for s, e in saved.items()}
+    return {seed: grafted(ticket.starts[seed], network) for seed, network in restored.items()}
 
 
 def _masks(pruner: Pruner, before: Ticket, number: int, target: float) -> dict[int, PyTree]:
@@ -101,7 +103,7 @@ def _masks(pruner: Pruner, before: Ticket, number: int, target: float) -> dict[i
     begin, end = begin_of(before), end_of(before)
     keys = {seed: jax.random.fold_in(jax.random.key(seed), number) for seed in before.masks}
     return {
-        seed: pruner.after_training(mask, begin[seed][0], end[seed], target, keys[seed])
+        seed: pruner.after_training(mask, begin[seed].params, end[seed], target, keys[seed])
         for seed, mask in before.masks.items()
     }
 
@@ -119,11 +121,11 @@ def experiment_of_round(bench: LotteryBench, chain: str, number: int) -> Experim
 def _tell_of_empty(bench: LotteryBench, where: str, before: Ticket | None, masks: dict[int, PyTree]) -> None:
     for seed, mask in masks.items():
         known: Any = empty_layers(before.masks[seed]) if before else ()
-        gone = [layer for layer in empty_layers(mask) if layer not in known]
-        if gone and bench.config.empty_layers == "refuse":
+        empty = [layer for layer in empty_layers(mask) if layer not in known]
+        if empty and bench.config.empty_layers == "refuse":
             raise ConfigError(
-                f"{where}, seed {seed}: nothing would be left of {', '.join(gone)}; end the schedule earlier or set "
+                f"{where}, seed {seed}: nothing would be left of {', '.join(empty)}; end the schedule earlier or set "
                 "--config.distribution=erk."
             )
-        if gone:
-            bench.say(f"{where}, seed {seed}: nothing is left of {', '.join(gone)}.")
+        if empty:
+            bench.say(f"{where}, seed {seed}: nothing is left of {', '.join(empty)}.")

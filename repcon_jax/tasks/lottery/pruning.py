@@ -14,14 +14,13 @@ from repcon_jax.lottery.criterion import Evidence, build_criterion, score
 from repcon_jax.lottery.masks import full_mask
 from repcon_jax.lottery.prunable import prunable
 from repcon_jax.lottery.structure import build_structure
-from repcon_jax.models import Model
-from repcon_jax.models.network import Start
+from repcon_jax.models import Model, Network
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.random import stream
 from repcon_jax.run.experiment import Experiment
 from repcon_jax.tasks.lottery.config import Chain, LotteryConfig
 from repcon_jax.training.step import Batch, Inputs, apply_mask
-from repcon_jax.typing import Key, ModelState, Params, PyTree
+from repcon_jax.typing import Key, Params, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Pruner:
         config: of the lottery.
         chain: of its chain.
         experiment: of a round's training.
-        scores: params, model state, mask, params at the start, batches, key -> scores; compiled once for all rounds.
+        scores: network, mask, params at the start, batches, key -> scores; compiled once for all rounds.
     """
 
     config: LotteryConfig
@@ -40,29 +39,29 @@ class Pruner:
     experiment: Experiment
     scores: Callable[..., PyTree]
 
-    def after_training(self, mask: PyTree, start: Params, end: Start, density: float, key: Key) -> PyTree:
+    def after_training(self, mask: PyTree, start: Params, end: Network, density: float, key: Key) -> PyTree:
         """The mask of the next round, nested in that of the last.
 
         Args:
             mask: of the last round.
             start: the parameters that it began with.
-            end: the parameters and model state that it ended with.
+            end: the network that it ended with.
             density: to prune to.
             key: of what is drawn.
         """
         return self._pruned(mask, start, end, density, key, self._batches(key))
 
-    def before_training(self, start: Start, density: float, key: Key) -> PyTree:
+    def before_training(self, start: Network, density: float, key: Key) -> PyTree:
         """The mask of a start, with scores computed anew at each density on the way.
 
         Args:
-            start: parameters and model state.
+            start: where every round starts.
             density: to prune to.
             key: of what is drawn.
         """
-        mask, batches = full_mask(start[0]), self._batches(key)
+        mask, batches = full_mask(start.params), self._batches(key)
         for step in synflow_iterations(density, self.chain.iterations) if density < 1 else ():
-            mask = self._pruned(mask, start[0], start, step, key, batches)
+            mask = self._pruned(mask, start.params, start, step, key, batches)
         return mask
 
     def _batches(self, key: Key) -> PyTree | None:
@@ -71,9 +70,9 @@ class Pruner:
         return pruning_batches(self.experiment, self.config.pruning_examples, stream(key, "examples"))
 
     def _pruned(
-        self, mask: PyTree, start: Params, end: Start, density: float, key: Key, batches: PyTree | None
+        self, mask: PyTree, start: Params, end: Network, density: float, key: Key, batches: PyTree | None
     ) -> PyTree:
-        scores = self.scores(*end, mask, start, batches, stream(key, "pruning"))
+        scores = self.scores(end, mask, start, batches, stream(key, "pruning"))
         model = self.experiment.model
         chosen = prunable(self.config.prunable, mask, model)
         return build_structure(self.chain.structure)(scores, mask, chosen, density, self.config.distribution, model)
@@ -117,18 +116,17 @@ def _scores(
     chain: Chain,
     experiment: Experiment,
     carried: PyTree,
-    params: Params,
-    model_state: ModelState,
+    network: Network,
     mask: PyTree,
     start: Params,
     batches: PyTree | None,
     key: Key,
 ) -> PyTree:
-    criterion = build_criterion(chain.criterion)
+    criterion, model_state = build_criterion(chain.criterion), network.model_state
     if chain.pruned == "before_training" and "loss" in criterion.needs:
         # Statistics of a network that was never trained are those of no data at all.
-        network = experiment.context.network(apply_mask(params, mask), model_state)
-        model_state = recalibrate(network, batches[0]).model_state
+        kept = network.replace(params=apply_mask(network.params, mask))
+        model_state = recalibrate(kept, batches[0]).model_state
 
     def loss(params: Params, batch: PyTree) -> jax.Array:
         images, labels = batch
@@ -139,5 +137,5 @@ def _scores(
     flow = None
     if "flow" in criterion.needs:
         flow = synaptic_flow(experiment.model, model_state, experiment.recipe.example[1:])
-    evidence = Evidence(params, mask, start=start, loss=loss, batches=batches, flow=flow, key=key)
+    evidence = Evidence(network.params, mask, start=start, loss=loss, batches=batches, flow=flow, key=key)
     return score(criterion, evidence)

@@ -23,9 +23,9 @@ def stored_masks(folder: pathlib.Path, like: dict[int, PyTree]) -> dict[int, PyT
     """
     if not all((folder / "checkpoints" / str(Member(seed, {})) / "0").is_dir() for seed in like):
         return None
-    found = ends(folder, tuple(like), 0)
+    stored = ends(folder, tuple(like), 0)
     return {
-        seed: jax.tree.unflatten(jax.tree.structure(tree), map(jnp.asarray, jax.tree.leaves(found[seed]["mask"])))
+        seed: jax.tree.unflatten(jax.tree.structure(tree), map(jnp.asarray, jax.tree.leaves(stored[seed]["mask"])))
         for seed, tree in like.items()
     }
 
@@ -38,10 +38,10 @@ def ends(folder: pathlib.Path, seeds: tuple[int, ...], step: int | None = None) 
         seeds: of the members.
         step: which checkpoint; None for the newest.
     """
-    found = {}
+    stored = {}
     for seed in seeds:
         checkpoints = Checkpoints(folder / "checkpoints" / str(Member(seed, {})), read_only=True)
         wanted = checkpoints.steps()[-1] if step is None else step
-        found[seed] = checkpoints.restore_parts(wanted, ("params", "model_state", "mask"))
+        stored[seed] = checkpoints.restore_parts(wanted, ("params", "model_state", "mask"))
         checkpoints.close()
-    return found
+    return stored

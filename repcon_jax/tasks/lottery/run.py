@@ -46,8 +46,8 @@ def run_lottery(config: LotteryConfig, workdir: pathlib.Path, say: Callable[[str
         Stopped: the user or the system asked to stop; the same command goes on.
     """
     plain = plain_lottery(config)
-    if (found := finished(workdir, plain, _complete, _MAY_DIFFER, say)) is not None:
-        return found
+    if (results := finished(workdir, plain, _complete, _MAY_DIFFER, say)) is not None:
+        return results
     bench = LotteryBench(config, workdir, build_experiment(config.training_config()), say)
     studies = {text: build_study(text) for text in config.studies}
     _check(bench, studies)
@@ -74,7 +74,7 @@ def _results(bench: LotteryBench, studies: dict[str, Study]) -> dict[str, Any]:
         "seeds": list(bench.states),
         "measured_on": bench.measured_on,
         "labels": {name: chain.label or name for name, chain in config.chains.items()},
-        "chains": {name: [_entry(ticket) for ticket in found] for name, found in tickets.items()},
+        "chains": {name: [_entry(ticket) for ticket in chain] for name, chain in tickets.items()},
         "studies": {
             text: {
                 "kind": study.kind,
@@ -125,8 +125,8 @@ def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _curve(folder: pathlib.Path) -> dict[str, list[float]]:
     """Training accuracy against the step, mean over seeds."""
-    found: dict[int, list[float]] = {}
+    accuracies: dict[int, list[float]] = {}
     for row in read_metrics(folder):
         if row["kind"] == "train" and "accuracy" in row:
-            found.setdefault(row["step"], []).append(row["accuracy"])
-    return {"step": sorted(found), "accuracy": [statistics.fmean(found[step]) for step in sorted(found)]}
+            accuracies.setdefault(row["step"], []).append(row["accuracy"])
+    return {"step": sorted(accuracies), "accuracy": [statistics.fmean(accuracies[step]) for step in sorted(accuracies)]}

@@ -4,7 +4,7 @@ import pathlib
 from dataclasses import dataclass
 from typing import Any
 
-from repcon_jax.models.network import Start
+from repcon_jax.models import Network
 from repcon_jax.typing import PyTree
 
 
@@ -16,7 +16,7 @@ class Ticket:
         chain: name of its chain.
         number: of the round; 0 is dense.
         folder: work directory of the round.
-        starts: by seed the parameters and model state where the chain starts, unmasked.
+        starts: by seed the network where the chain starts, unmasked.
         masks: by seed, on the host, since there may be hundreds of tickets.
         density: by seed, of what may be pruned.
         accuracy: of the round, as in its ``results.json``.
@@ -25,7 +25,7 @@ class Ticket:
     chain: str
     number: int
     folder: pathlib.Path
-    starts: dict[int, Start]
+    starts: dict[int, Network]
     masks: dict[int, PyTree]
     density: list[float]
     accuracy: dict[str, Any]

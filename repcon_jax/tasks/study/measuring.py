@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType
+from jaxtyping import Int32
 from tqdm import tqdm
 
 from repcon_jax.data import Dataset, Splits, prepare_splits, stratified_subset
@@ -144,7 +145,7 @@ class _Bench:
         key = stream(jax.random.key(config.seed), f"{cell.target} {cell.shots}", cell.draw)
         if cell.target is None:
             networks = tuple(one.network for one in loaded)
-            return Subject(networks, None, np.arange(0), key, _no_target, _no_target, config.batch_size)
+            return Subject(networks, None, np.arange(0, dtype=np.int32), key, _no_target, _no_target, config.batch_size)
         splits = self._of_target(cell.target, measurement)
 
         def recalibrated(network: Network) -> Network:
@@ -195,7 +196,7 @@ def _limited(splits: Splits, config: StudyConfig) -> Splits:
     return dataclasses.replace(splits, test=test)
 
 
-def draw_shots(train: Dataset, shots: int | None, seed: int) -> np.ndarray:
+def draw_shots(train: Dataset, shots: int | None, seed: int) -> Int32[np.ndarray, " drawn"]:
     """Indices of ``shots`` random examples of every class, ascending; all examples for None.
 
     Args:
@@ -204,10 +205,10 @@ def draw_shots(train: Dataset, shots: int | None, seed: int) -> np.ndarray:
         seed: of the draw.
     """
     if shots is None:
-        return np.arange(len(train))
+        return np.arange(len(train), dtype=np.int32)
     random, labels = np.random.default_rng(seed), np.asarray(train.labels)
     chosen = [random.permutation(np.flatnonzero(labels == label))[:shots] for label in range(train.num_classes)]
-    return np.sort(np.concatenate(chosen))
+    return np.sort(np.concatenate(chosen)).astype(np.int32)
 
 
 def on_target(network: Network, train: Dataset, examples: int, batch_size: int) -> Network:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int32
 
 from repcon_jax.data import Dataset, Splits
 from repcon_jax.models import Network
@@ -30,7 +30,7 @@ class Subject:
 
     networks: tuple[Network, ...]
     splits: Splits | None
-    drawn: Int[np.ndarray, " drawn"]
+    drawn: Int32[np.ndarray, " drawn"]
     key: Key
     extract: Extract
     recalibrate: Callable[[Network], Network]

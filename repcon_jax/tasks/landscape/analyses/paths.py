@@ -10,6 +10,7 @@ import numpy as np
 from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.landscape.barriers import barrier, barrier_over_mean, instability
 from repcon_jax.landscape.paths import PATHS, Path
+from repcon_jax.landscape.surfaces import on_path, states_for
 from repcon_jax.merging import match_weights
 from repcon_jax.random import stream
 from repcon_jax.records.scores import plain_scores
@@ -18,7 +19,6 @@ from repcon_jax.symmetry import apply_permutation, permutation_spec
 from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import LandscapeBench
 from repcon_jax.tasks.landscape.store import as_json
-from repcon_jax.tasks.landscape.surfaces import on_path, states_for
 
 
 @ANALYSES.register("paths")

@@ -8,11 +8,11 @@ import numpy as np
 
 from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.landscape.planes import Basis, Extent, Origin, Plane, extent_around, grid, plane_through
+from repcon_jax.landscape.surfaces import on_plane, states_for
 from repcon_jax.records.scores import plain_scores
 from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
 from repcon_jax.tasks.landscape.bench import LandscapeBench
 from repcon_jax.tasks.landscape.store import as_json
-from repcon_jax.tasks.landscape.surfaces import on_plane, states_for
 
 
 @ANALYSES.register("plane")

@@ -39,20 +39,20 @@ def agreement() -> Study:
 
 def _agreement(bench: LotteryBench, ticket: Ticket) -> dict[str, Any]:
     mask = next(iter(ticket.masks.values()))
-    may = named_leaves(prunable(bench.config.prunable, mask, bench.experiment.model))
-    chosen = {seed: _leaves(mask, may) for seed, mask in ticket.masks.items()}
-    start = {seed: _leaves(params, may) for seed, (params, _) in ticket.starts.items()}
-    end = {seed: _leaves(params, may) for seed, (params, _) in end_of(ticket).items()}
+    prunable_leaves = named_leaves(prunable(bench.config.prunable, mask, bench.experiment.model))
+    chosen = {seed: _leaves(mask, prunable_leaves) for seed, mask in ticket.masks.items()}
+    start = {seed: _leaves(network.params, prunable_leaves) for seed, network in ticket.starts.items()}
+    end = {seed: _leaves(network.params, prunable_leaves) for seed, network in end_of(ticket).items()}
     pairs = list(itertools.combinations(chosen, 2))
     both = {(a, b): intersection(chosen[a], chosen[b]) for a, b in pairs}
-    found = {
+    by_pair = {
         "masks": [mask_agreement(chosen[a], chosen[b]) for a, b in pairs],
         "masks_by_chance": [chance_agreement(chosen[a], chosen[b]) for a, b in pairs],
         "signs_at_start": [sign_agreement(start[a], start[b], both[a, b]) for a, b in pairs],
         "signs_at_end": [sign_agreement(end[a], end[b], both[a, b]) for a, b in pairs],
     }
     # Where two masks share nothing, no signs are compared.
-    finite = {name: [value for value in values if math.isfinite(value)] for name, values in found.items()}
+    finite = {name: [value for value in values if math.isfinite(value)] for name, values in by_pair.items()}
     return {name: spread(values) if values else None for name, values in finite.items()}
 
 
@@ -71,5 +71,5 @@ def chance_agreement(first: PyTree, second: PyTree) -> float:
     return both / either if either else 1.0
 
 
-def _leaves(tree: PyTree, may: dict[str, bool]) -> dict[str, Any]:
-    return {name: leaf for name, leaf in named_leaves(tree).items() if may[name]}
+def _leaves(tree: PyTree, prunable_leaves: dict[str, bool]) -> dict[str, Any]:
+    return {name: leaf for name, leaf in named_leaves(tree).items() if prunable_leaves[name]}

@@ -1,7 +1,7 @@
 """The dense network trained for as many steps as it took to find a ticket."""
 
 from repcon_jax.lottery.masks import full_mask
-from repcon_jax.models.network import Start
+from repcon_jax.models import Network
 from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.studies import STUDIES, Study
 from repcon_jax.tasks.lottery.tickets import Ticket
@@ -20,7 +20,7 @@ def dense_as_long() -> Study:
         for ticket in {ticket.chain: ticket for ticket in tickets}.values():  # the last one of each chain
             steps = (ticket.number + 1) * bench.experiment.clock.total_steps
 
-            def vary(ticket: Ticket, seed: int) -> tuple[Start, PyTree]:
+            def vary(ticket: Ticket, seed: int) -> tuple[Network, PyTree]:
                 return ticket.starts[seed], full_mask(ticket.masks[seed])
 
             experiment = bench.experiment_of(duration=f"{steps} steps")

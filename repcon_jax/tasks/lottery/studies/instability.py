@@ -5,21 +5,18 @@ import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from repcon_jax.errors import check_range
 from repcon_jax.landscape.barriers import barrier, barrier_over_mean
-from repcon_jax.landscape.evaluation import BatchNorm, Evaluation, LandscapeData, Split, calibration_batches
-from repcon_jax.landscape.metric import build_metric
-from repcon_jax.landscape.paths import PATHS
-from repcon_jax.models.network import Start
+from repcon_jax.landscape.evaluation import BatchNorm, LandscapeData, Split, calibration_batches
+from repcon_jax.landscape.lines import Walk, walk_between
+from repcon_jax.models import Network
 from repcon_jax.random import stream
 from repcon_jax.records.files import read_json, write_json
 from repcon_jax.records.results import spread
 from repcon_jax.run.experiment import Experiment
 from repcon_jax.run.seeded import started
-from repcon_jax.tasks.landscape.surfaces import on_path, states_for
 from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.chains import begin_of, end_of, experiment_of_round
 from repcon_jax.tasks.lottery.studies import STUDIES, Study
@@ -52,16 +49,16 @@ def instability(*, num_points: int = 11, batch_norm: BatchNorm = "recalibrated",
         for ticket in tickets:
             folder = bench.folder("studies", name, ticket.chain, ticket.number)
             other = _train_again(bench, folder, ticket, seed_offset)
-            found = folder / "barriers.json"
-            if not found.exists():
-                write_json(found, _barriers(walk, batch_norm, end_of(ticket), other))
-            entries.append(ticket.labels | read_json(found, "error"))
+            file = folder / "barriers.json"
+            if not file.exists():
+                write_json(file, _barriers(walk, batch_norm, end_of(ticket), other))
+            entries.append(ticket.labels | read_json(file, "error"))
         return entries
 
     return Study("barrier", measure)
 
 
-def _train_again(bench: LotteryBench, folder: pathlib.Path, ticket: Ticket, offset: int) -> dict[int, Start]:
+def _train_again(bench: LotteryBench, folder: pathlib.Path, ticket: Ticket, offset: int) -> dict[int, Network]:
     """What every seed ends with when it is trained with the data order of another."""
     seeds = {seed: seed + offset for seed in ticket.masks}
     experiment = _with_seeds(experiment_of_round(bench, ticket.chain, ticket.number), tuple(seeds.values()))
@@ -88,44 +85,34 @@ def _with_seeds(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:
     )
 
 
-def _walk(bench: LotteryBench, batch_norm: BatchNorm, num_points: int) -> Any:
-    """Two networks -> every metric at points of the line between them; compiled once for all tickets."""
-    experiment = bench.experiment
-    data, part = experiment.recipe.data, bench.measured_on
-    images, labels = (data.images, data.labels) if experiment.test is None else experiment.test
-    evaluation = Evaluation(
-        model=experiment.model,
-        pixels=experiment.context.pixels,
-        locate=on_path,
-        metrics=tuple((text, build_metric(text)) for text in _METRICS),
+def _walk(bench: LotteryBench, batch_norm: BatchNorm, num_points: int) -> Walk:
+    """Error and loss at points of the line between two networks; compiled once for all tickets."""
+    experiment, part = bench.experiment, bench.measured_on
+    images = experiment.recipe.data.images
+    examples = (images, experiment.recipe.data.labels) if experiment.test is None else experiment.test
+    key, size = stream(jax.random.key(0), "calibration"), experiment.clock.batch_size
+    calibration = calibration_batches(images, bench.config.pruning_examples, size, key)
+    return walk_between(
+        experiment.context.network({}, {}),
+        LandscapeData({part: Split(*examples)}, calibration, None, key),
+        _METRICS,
+        num_points=num_points,
         batch_norm=batch_norm,
-        num_classes=int(jnp.max(labels)) + 1,
-        batch_size=experiment.clock.batch_size,
-        measured_on=(part,),
+        batch_size=size,
     )
-    key = stream(jax.random.key(0), "calibration")
-    calibration = calibration_batches(data.images, bench.config.pruning_examples, experiment.clock.batch_size, key)
-    given = LandscapeData({part: Split(images, labels)}, calibration, None, key)
-    evaluate = jax.jit(evaluation.evaluate)
-    points = jnp.linspace(0, 1, num_points)[:, None]
-
-    def walk(first: Start, second: Start) -> dict[str, np.ndarray]:
-        path = PATHS["linear"]([first[0], second[0]])
-        found = evaluate((path, states_for(batch_norm, [first[1], second[1]])), given, points)
-        return {metric: np.asarray(found[f"{part}/{metric}"], float) for metric in _METRICS}
-
-    return walk
 
 
-def _barriers(walk: Any, batch_norm: BatchNorm, first: dict[int, Start], second: dict[int, Start]) -> dict[str, Any]:
+def _barriers(
+    walk: Walk, batch_norm: BatchNorm, first: dict[int, Network], second: dict[int, Network]
+) -> dict[str, Any]:
     """Values, barriers and instability of every metric over seeds."""
     rows = [walk(first[seed], second[seed]) for seed in first]
-    found = {}
+    measured = {}
     for metric in _METRICS:
         values = np.stack([row[metric] for row in rows])
-        found[metric] = {
+        measured[metric] = {
             "values": values.tolist(),
             "barrier": spread(barrier(values).tolist()),
             "instability": spread(barrier_over_mean(values).tolist()),
         }
-    return {**found, "batch_norm": batch_norm}
+    return {**measured, "batch_norm": batch_norm}

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from repcon_jax.errors import check_range
-from repcon_jax.models.network import Start
+from repcon_jax.models import Network
 from repcon_jax.run.members import Group
 from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.studies import STUDIES, Study
@@ -25,9 +25,9 @@ def reinitialised(*, seed_offset: int = 1000) -> Study:
     def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict]:
         values = {key: column[0] for key, column in bench.experiment.members(Group((0,), (0,))).values.items()}
 
-        def vary(ticket: Ticket, seed: int) -> tuple[Start, PyTree]:
+        def vary(ticket: Ticket, seed: int) -> tuple[Network, PyTree]:
             state = bench.experiment.recipe.initial_state(jnp.int32(seed + seed_offset), values)
-            return (state.params, state.model_state), ticket.masks[seed]
+            return bench.experiment.context.network(state.params, state.model_state), ticket.masks[seed]
 
         return bench.retrain(name, tickets, vary)
 

@@ -47,9 +47,9 @@ def removal(*, batch_size: int = 128, repeats: int = 20) -> Study:
 def _measure(bench: LotteryBench, ticket: Ticket, images: jax.Array, repeats: int) -> dict[str, Any]:
     seed, end = next(iter(end_of(ticket).items()))
     model = bench.experiment.model
-    smaller = remove_dead_units(model, *end, mask=ticket.masks[seed])
+    smaller = remove_dead_units(model, end.params, end.model_state, mask=ticket.masks[seed])
     passes = [
-        (jax.jit(lambda *network: model.apply(*network, False)[0].logits), end),
+        (jax.jit(lambda *network: model.apply(*network, False)[0].logits), (end.params, end.model_state)),
         (
             jax.jit(lambda *network: with_any_widths(model).apply(*network, False)[0].logits),
             (smaller.params, smaller.model_state),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from repcon_jax.lottery.masks import shuffle_within_layers
-from repcon_jax.models.network import Start
+from repcon_jax.models import Network
 from repcon_jax.random import stream
 from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.studies import STUDIES, Study
@@ -29,7 +29,7 @@ def shuffled(*, within: Literal["layer", "filter"] = "layer") -> Study:
     shuffle = {"layer": shuffle_within_layers, "filter": shuffle_within_filters}[within]
 
     def measure(bench: LotteryBench, name: str, tickets: list[Ticket]) -> list[dict]:
-        def vary(ticket: Ticket, seed: int) -> tuple[Start, PyTree]:
+        def vary(ticket: Ticket, seed: int) -> tuple[Network, PyTree]:
             key = stream(jax.random.key(seed), f"shuffled mask of {ticket.chain}", ticket.number)
             return ticket.starts[seed], shuffle(ticket.masks[seed], key)
 

@@ -1,4 +1,4 @@
-"""Tickets on another data set than the one that they were found on."""
+"""Tickets on another data set than the one that they were with_dense on."""
 
 import dataclasses
 from typing import Any, Literal
@@ -6,7 +6,8 @@ from typing import Any, Literal
 from repcon_jax.data import SOURCES
 from repcon_jax.errors import ConfigError
 from repcon_jax.lottery.masks import full_mask
-from repcon_jax.models.network import Start, fitting, grafted
+from repcon_jax.models import Network
+from repcon_jax.models.network import fitting, grafted
 from repcon_jax.run.experiment import Experiment
 from repcon_jax.tasks.lottery.bench import LotteryBench
 from repcon_jax.tasks.lottery.studies import STUDIES, Study
@@ -49,9 +50,9 @@ def transfer(*, data: str = "cifar100", length: Literal["steps", "duration"] = "
         experiment = experiment_of(bench)
         states = bench.states_of(experiment)
 
-        def vary(ticket: Ticket, seed: int) -> tuple[Start, PyTree]:
-            fresh = states[seed].params, states[seed].model_state
-            return grafted(fresh, ticket.starts[seed]), fitting(full_mask(fresh[0]), ticket.masks[seed])
+        def vary(ticket: Ticket, seed: int) -> tuple[Network, PyTree]:
+            fresh = experiment.context.network(states[seed].params, states[seed].model_state)
+            return grafted(fresh, ticket.starts[seed]), fitting(full_mask(fresh.params), ticket.masks[seed])
 
         return bench.retrain(name, _with_dense(tickets), vary, experiment)
 
@@ -63,10 +64,10 @@ def transfer(*, data: str = "cifar100", length: Literal["steps", "duration"] = "
 
 def _with_dense(tickets: list[Ticket]) -> list[Ticket]:
     """The tickets and, before those of each chain, the dense network that the chain starts from."""
-    found: list[Ticket] = []
+    with_dense: list[Ticket] = []
     for ticket in tickets:
-        if ticket.number and ticket.chain not in {other.chain for other in found}:
+        if ticket.number and ticket.chain not in {other.chain for other in with_dense}:
             masks = {seed: full_mask(mask) for seed, mask in ticket.masks.items()}
-            found.append(dataclasses.replace(ticket, number=0, masks=masks, density=[1.0] * len(masks)))
-        found.append(ticket)
-    return found
+            with_dense.append(dataclasses.replace(ticket, number=0, masks=masks, density=[1.0] * len(masks)))
+        with_dense.append(ticket)
+    return with_dense
