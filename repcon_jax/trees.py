@@ -100,17 +100,17 @@ def signature(tree: PyTree) -> dict[str, list]:
     return {name: [list(leaf.shape), str(leaf.dtype)] for name, leaf in named_leaves(tree).items()}
 
 
-def check_same_structure(found: Mapping[str, list], expected: Mapping[str, list], what: str, fix: str) -> None:
+def check_same_structure(stored: Mapping[str, list], expected: Mapping[str, list], what: str, fix: str) -> None:
     """Raises CheckpointError naming the first path at which two tree signatures differ.
 
     Args:
-        found, expected: results of ``signature``.
+        stored, expected: results of ``signature``.
         what: what was read, for the message.
         fix: what the user can do, likewise.
     """
-    for name in [*expected, *found]:
-        if found.get(name) != expected.get(name):
-            have, want = (str(s.get(name, "nothing")) for s in (found, expected))
+    for name in [*expected, *stored]:
+        if stored.get(name) != expected.get(name):
+            have, want = (str(s.get(name, "nothing")) for s in (stored, expected))
             raise CheckpointError(f"{what} holds {have} at {name!r} where this config needs {want}; {fix}.")
 
 
@@ -130,8 +130,8 @@ def check_same_shapes(trees: Mapping[str, PyTree]) -> None:
         for name in [*reference, *leaves]:
             have, want = (jnp.shape(tree[name]) if name in tree else None for tree in (leaves, reference))
             if have != want:
-                found = "nothing" if have is None else f"shape {have}"
+                described = "nothing" if have is None else f"shape {have}"
                 raise TreeError(
-                    f"{other!r} has {found} at {name!r} where {first!r} has {'nothing' if want is None else want}; "
+                    f"{other!r} has {described} at {name!r} where {first!r} has {'nothing' if want is None else want}; "
                     "take networks of one architecture."
                 )

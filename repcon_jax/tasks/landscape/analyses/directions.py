@@ -9,7 +9,7 @@ import numpy as np
 from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.landscape.curvature import leading_eigenpairs
 from repcon_jax.landscape.directions import filter_normalise, principal_directions, random_direction
-from repcon_jax.landscape.planes import extent_around, plane_along, project
+from repcon_jax.landscape.planes import Extent, extent_around, plane_along, project
 from repcon_jax.models import Network
 from repcon_jax.random import stream
 from repcon_jax.tasks.landscape.analyses import ANALYSES, Analysis
@@ -67,9 +67,7 @@ def directions(
         plane = plane_along(network.params, *_directions(bench, network, along, path, loss, iterations))
         places = [project(plane, params) for params in path]
         points = {centre: [0.0, 0.0]} | dict(zip(trajectory, (np.asarray(at).tolist() for at in places), strict=True))
-        box = extent
-        if box is None and trajectory:
-            box = extent_around(jnp.array(list(points.values())), margin)
+        box = _around(points, margin) if extent is None and trajectory else extent
         about = {
             "networks": [bench.network(name).digest for name in (centre, *trajectory)],
             "origin": "centre",
@@ -120,3 +118,7 @@ def _of_largest_curvature(bench: LandscapeBench, network: Network, loss: str, it
 
 def _scaled(directions: list[PyTree], length: Scalar) -> list[PyTree]:
     return [jax.tree.map(lambda leaf: length * leaf, direction) for direction in directions]
+
+
+def _around(points: dict[str, list[float]], margin: float) -> Extent:
+    return extent_around(jnp.array(list(points.values())), margin)

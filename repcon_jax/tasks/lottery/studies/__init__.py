@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from repcon_jax.options.registry import Registry
-from repcon_jax.options.schema import parse_call
 from repcon_jax.records.scores import Score
 from repcon_jax.tasks.lottery.tickets import Ticket
 
@@ -44,5 +43,4 @@ def build_study(text: str) -> Study:
     Raises:
         ConfigError: no study has that name, or an option does not fit.
     """
-    name, options = parse_call(text, "studies")
-    return STUDIES.build(name, **options)
+    return STUDIES.parse(text, "studies")
