@@ -9,7 +9,7 @@ from small_experiments import distillation, state_of
 
 from repcon_jax.errors import CheckpointError
 from repcon_jax.training import checkpoints as module
-from repcon_jax.training.checkpoints import Checkpoints, load_params, tree_digest
+from repcon_jax.training.checkpoints import Checkpoints, read_network, tree_digest
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_masks_are_stored_as_bits_and_read_as_they_were(tmp_path, state, monkeyp
     with monkeypatch.context() as patch:
         if older:
             patch.setattr(module, "_packed", lambda state: state)
-            patch.setattr(module, "_FORMAT", module._OLDER_FORMAT)
+            patch.setattr(module, "_FORMAT", module._WHOLE_MASKS)
         checkpoints = save(tmp_path, pruned, [3])
     restored, _ = checkpoints.restore(jax.eval_shape(lambda: state))
     parts = checkpoints.restore_parts(3, ("mask",))
@@ -60,15 +60,15 @@ def test_the_rule_decides_which_are_kept(tmp_path, state):
 
 def test_parts_can_be_loaded_without_knowing_the_run(tmp_path, state):
     save(tmp_path, state, [5])
-    params, model_state = load_params(str(tmp_path / "5"))
+    params, model_state, _ = read_network(str(tmp_path / "5"))
     assert tree_digest(params) == tree_digest(state.params)
     assert model_state == state.model_state
-    teacher, _ = load_params(str(tmp_path / "5"), "teacher")
-    assert tree_digest(teacher) == tree_digest(state.carried["teacher"]["params"])
+    teacher, _, _ = read_network(str(tmp_path / "5"), "teacher")
+    assert tree_digest(teacher) == tree_digest(state.carried["teacher"].params)
     with pytest.raises(CheckpointError, match="did you mean 'teacher'"):
-        load_params(str(tmp_path / "5"), "techer")
+        read_network(str(tmp_path / "5"), "techer")
     with pytest.raises(CheckpointError, match="is no checkpoint; give a folder"):
-        load_params(str(tmp_path / "6"))
+        read_network(str(tmp_path / "6"))
 
 
 def largest_file(folder):
