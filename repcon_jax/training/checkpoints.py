@@ -12,6 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from repcon_jax.errors import CheckpointError, did_you_mean
+from repcon_jax.models import Network
 from repcon_jax.training.partition import Paths, merge, split
 from repcon_jax.trees import check_same_structure, named_leaves, pack_bits, signature, unpack_bits
 from repcon_jax.typing import PyTree
@@ -256,7 +257,18 @@ def _unpack(bits: np.ndarray, like: Any) -> np.ndarray:
 
 
 def _parts(state: PyTree) -> dict[str, PyTree]:
-    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    """The fields of a state, whose digests are the same with and without a template."""
+    return {field.name: _as_read(getattr(state, field.name)) for field in dataclasses.fields(state)}
+
+
+def _as_read(tree: PyTree) -> PyTree:
+    """The tree with its networks as dicts, which is how they are read without a template: leaves in that order."""
+
+    def as_dict(value: Any) -> Any:
+        is_network = isinstance(value, Network)
+        return {"params": value.params, "model_state": value.model_state} if is_network else value
+
+    return jax.tree.map(as_dict, tree, is_leaf=lambda value: isinstance(value, Network))
 
 
 def read_network(path: str, part: str = "params") -> tuple[PyTree, PyTree, dict[str, Any] | None]:
