@@ -11,12 +11,12 @@ import numpy as np
 
 from benchmarks.flops import matmul_flops
 from benchmarks.inputs import MEAN, STD, images
+from repcon_jax import models
 from repcon_jax.data import DataConfig
 from repcon_jax.landscape import Evaluation, LandscapeData, Split, build_metric, plane_through
 from repcon_jax.landscape.surfaces import on_plane
 from repcon_jax.models import ENCODERS, HEADS, Pixels, attach_head, create_encoder, create_head
 from repcon_jax.models.model import parameter_count
-from repcon_jax.models.network import Network as Reference
 from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.options.choices import with_options
 from repcon_jax.probing import PROBES, ProbeConfig, extract_features
@@ -93,7 +93,7 @@ def step_flops(**options: Any) -> int:
     """
     experiment = experiment_of(**options, direct=True)
     recipe, members, data = experiment.recipe, members_of(experiment), experiment.recipe.data
-    seed, values = member = members.seeds[0], {name: found[0] for name, found in members.values.items()}
+    seed, values = member = members.seeds[0], {name: column[0] for name, column in members.values.items()}
     state = jax.eval_shape(recipe.initial_state, *member)
     if recipe.remembers:
         batch = jax.eval_shape(recipe.remember, data, state.carried, jnp.int32(0), values)
@@ -157,9 +157,9 @@ class Training:
     def about_at_the_end(self) -> dict[str, Any]:
         """What is measured while no other competitor works: seconds per image to compute what is remembered."""
         began = time.monotonic()
-        found = self._remember_batch()
+        batch = self._remember_batch()
         seconds = (time.monotonic() - began) / self.options["batch_size"]
-        return {"remember_seconds_per_image": None if found is None else seconds}
+        return {"remember_seconds_per_image": None if batch is None else seconds}
 
     def peak_bytes(self) -> int | None:
         """Peak memory of the first device; None where it keeps no count, as a CPU."""
@@ -196,16 +196,13 @@ class Features:
 
     def __init__(self, encoder: str, batch_size: int) -> None:
         """Puts the encoder on the device; the images stay on the host."""
-        self.encoder, self.batch_size = create_encoder(encoder), batch_size
-        self.pixels = images(batch_size)
-        self.variables = jax.jit(self.encoder.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+        model, self.batch_size, self.images = create_encoder(encoder), batch_size, images(batch_size)
+        variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+        self.network = models.Network(*variables, model, Pixels(MEAN, STD))
 
     def steps(self, n: int) -> None:
         """Embeds ``n`` batches."""
-        pixels = np.concatenate([self.pixels] * n)
-        statistics = np.float32(MEAN), np.float32(STD)
-        features = extract_features(self.encoder.apply, *self.variables, pixels, *statistics, self.batch_size)
-        jax.block_until_ready(features)
+        jax.block_until_ready(extract_features(self.network, np.concatenate([self.images] * n), self.batch_size))
 
 
 class Landscape:
@@ -220,7 +217,7 @@ class Landscape:
         split = Split(jnp.asarray(images(2 * batch_size)), None)
         pixels = Pixels(tuple(MEAN), tuple(STD))
         calibration = split.images[None, :batch_size]
-        reference = Reference(*networks[0], model, pixels)
+        reference = models.Network(*networks[0], model, pixels)
         self.data = LandscapeData({"train": split}, calibration, reference, jax.random.key(0))
         self.coordinates = jnp.asarray(np.random.default_rng(0).random((points, 2)), jnp.float32)
         metrics = (("kl_divergence", build_metric("kl_divergence")),)

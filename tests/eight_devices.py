@@ -72,15 +72,10 @@ def trained(config, mesh: MeshConfig):
     member = program.member(state, len(seeds_of(config)) - 1, len(points_of(config)) - 1)
     test = experiment.evaluate(group, len(points_of(config)) - 1, member)
     images = np.asarray(experiment.test[0])[:37]
-    encoder = experiment.objective.encoders(member.params, member.carried, member.model_state)["student"]
-    data = experiment.recipe.data
-    if experiment.recipe.mesh.size > 1:
-        features = extract_features(
-            experiment.encoder.apply, *encoder, images, data.mean, data.std, 16, experiment.recipe.mesh
-        )
-    else:
-        encoder = jax.tree.map(jnp.asarray, encoder)
-        features = extract_features(experiment.encoder.apply, *encoder, images, data.mean, data.std, 16)
+    # On one device as a caller without a mesh would: from arrays that lie anywhere.
+    mesh = experiment.recipe.mesh if experiment.recipe.mesh.size > 1 else None
+    encoder = experiment.networks(member)["student"].encoder
+    features = extract_features(encoder if mesh else jax.tree.map(jnp.asarray, encoder), images, 16, mesh)
     numbers = {name: np.asarray(values)[:, : len(points_of(config)), :4] for name, values in metrics.items()}
     return {"params": member.params, "metrics": numbers, "test": test, "features": features}, program, state
 

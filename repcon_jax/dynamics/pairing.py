@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 
 Pairing = Literal["same", "opposite", "all"]
 
@@ -15,7 +15,7 @@ def view_pairs(pairing: Pairing, num_teacher: int, num_student: int) -> list[tup
         num_teacher: number of the teacher's (global) views.
         num_student: number of the student's views; the first ``num_teacher`` are the teacher's.
     Raises:
-        ConfigError: the pairing leaves no pair.
+        ArgumentError: the pairing leaves no pair.
 
     >>> view_pairs("opposite", 2, 3)
     [(0, 1), (0, 2), (1, 0), (1, 2)]
@@ -27,8 +27,6 @@ def view_pairs(pairing: Pairing, num_teacher: int, num_student: int) -> list[tup
         if pairing == "all" or (pairing == "same") == (t == s)
     ]
     if not pairs:
-        raise ConfigError(
-            f"objective.pairing is {pairing!r} but there is a single view, which leaves nothing to compare; "
-            "set data.num_global to 2 or objective.pairing to 'same'."
-        )
+        problem = f"is {pairing!r} but there is a single view, which leaves nothing to compare"
+        raise ArgumentError("pairing", problem, "give two global views or compare the same")
     return pairs

@@ -24,7 +24,7 @@ def interpolate(teacher: Params, fresh: Params, locality: Scalar, *, variance_pr
         locality: alpha in [0, 1]; 0 gives the teacher and 1 the fresh initialisation, both exactly.
         variance_preserving: whether to divide by delta.
     Raises:
-        ConfigError: locality is out of range.
+        ArgumentError: locality is out of range.
 
     Source: Random Teachers are Good Teachers (arXiv 2302.12091), section 4.2.
 
@@ -50,7 +50,7 @@ def neighbourhood(teacher: Params, fresh: Params, epsilon: Scalar, *, variance_p
         epsilon: size of the offset, at least 0.
         variance_preserving: whether to divide by delta; otherwise delta is 1.
     Raises:
-        ConfigError: epsilon is negative.
+        ArgumentError: epsilon is negative.
 
     Source: released code of arXiv 2302.12091, start 'neighborhood'.
 

@@ -1,12 +1,13 @@
 """The whole config of a run: a frozen dataclass at the boundary, an ml_collections ConfigDict outside."""
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from repcon_jax.adapters import ADAPTERS
 from repcon_jax.data import DataConfig
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, ConfigError, check_range
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.options.choices import with_options
@@ -124,6 +125,25 @@ class ExperimentConfig:
                 registry.check(choice.name, choice.options)
         for choice in self.heads.values():
             HEADS.check(choice.name, choice.options)
+
+
+@contextlib.contextmanager
+def fields_of(group: str = "") -> Iterator[None]:
+    """Within, an argument that a function refuses is said to be a field of a group of the config.
+
+    Args:
+        group: its dotted name; empty for the config itself.
+
+    >>> with fields_of("data"):
+    ...     check_range("holdout", 2.0, 0, 1)
+    Traceback (most recent call last):
+        ...
+    repcon_jax.errors.ConfigError: data.holdout is 2.0 but must lie in [0, 1]; correct --config.data.holdout.
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        raise error.within(group) from error
 
 
 def parse_config(values: Mapping[str, Any]) -> ExperimentConfig:

@@ -16,13 +16,13 @@ from repcon_jax.data.views import Views
 from repcon_jax.errors import ConfigError, DataError
 from repcon_jax.models import Model, Network
 from repcon_jax.objectives import OBJECTIVES, Context
-from repcon_jax.run.config import ExperimentConfig
+from repcon_jax.run.config import ExperimentConfig, fields_of
 from repcon_jax.run.members import Group, points_of, resolve_axes, seeds_of, with_values
 from repcon_jax.run.networks import (
     check_outputs,
     check_shapes,
     create_model,
-    describe_network,
+    describe_networks,
     load_network,
     pixels_of,
 )
@@ -123,22 +123,19 @@ class Experiment:
 
     def descriptions(self, state: TrainState) -> dict[str, Any]:
         """What a checkpoint of a member needs so that its networks can be rebuilt, by part."""
-        size = self.recipe.example[1:3]
-        networks = {"params": self.context.network(state.params, state.model_state)}
-        shapes = jax.eval_shape(self.model.init, jax.random.key(0), jnp.zeros(self.recipe.example))[0]
-        if signature(shapes) != signature(state.params):  # such as the bends of a curve
-            del networks["params"]
-        is_network = lambda value: isinstance(value, Network)  # noqa: E731
-        carried, _ = jax.tree_util.tree_flatten_with_path(state.carried, is_leaf=is_network)
-        for path, value in carried:
-            if is_network(value):
-                networks[jax.tree_util.keystr(path, simple=True, separator="/")] = value
-        described = {name: describe_network(network, size) for name, network in networks.items()}
-        return {name: description for name, description in described.items() if description is not None}
+        is_network = self._signature == signature(state.params)  # the bends of a curve are none
+        trained = self.context.network(state.params, state.model_state) if is_network else None
+        return describe_networks(trained, state.carried, self.recipe.example[1:3])
+
+    @functools.cached_property
+    def _signature(self) -> dict[str, list]:
+        """Of the model's parameters; tracing a deep network takes seconds."""
+        return signature(jax.eval_shape(self.model.init, jax.random.key(0), jnp.zeros(self.recipe.example))[0])
 
     def kept_steps(self) -> tuple[int, ...]:
         """The steps whose checkpoints are written and kept for good."""
-        return tuple(self.clock.steps(duration, "checkpoint.keep") for duration in self.config.checkpoint.keep)
+        with fields_of():
+            return tuple(self.clock.steps(duration, "checkpoint.keep") for duration in self.config.checkpoint.keep)
 
     def steps(self, duration: str | None, field: str) -> int:
         """A duration of the config in steps; 0 for None.
@@ -148,7 +145,8 @@ class Experiment:
         """
         if duration is None:
             return 0
-        steps = self.clock.steps(duration, field)
+        with fields_of():
+            steps = self.clock.steps(duration, field)
         if steps < 1:
             raise ConfigError(
                 f"{field} is {duration!r}, which is {steps} steps, but must be at least one; lengthen it."
@@ -162,8 +160,8 @@ class Experiment:
         self.steps(self.config.probe.every, "probe.every")
         self.steps(checkpoint.every, "checkpoint.every")
         self.steps(checkpoint.keep_every, "checkpoint.keep_every")
-        for duration in checkpoint.keep:
-            if (step := self.clock.steps(duration, "checkpoint.keep")) > self.clock.total_steps:
+        for duration, step in zip(checkpoint.keep, self.kept_steps(), strict=True):
+            if step > self.clock.total_steps:
                 raise ConfigError(
                     f"checkpoint.keep has {duration!r}, step {step}, but the run ends at {self.clock.total_steps}; "
                     "shorten it or lengthen the run."
@@ -371,7 +369,8 @@ def _check_accumulation(config: ExperimentConfig, mesh: Mesh) -> None:
 
 
 def _clock(config: ExperimentConfig, num_examples: int) -> Clock:
-    return clock(num_examples, config.batch_size, config.duration, drop_last=config.drop_last)
+    with fields_of():
+        return clock(num_examples, config.batch_size, config.duration, drop_last=config.drop_last)
 
 
 def _labelled(config: ExperimentConfig, splits: Splits) -> Dataset:

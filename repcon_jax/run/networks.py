@@ -29,7 +29,7 @@ from repcon_jax.records.files import read_json
 from repcon_jax.run.config import ExperimentConfig, parse_config
 from repcon_jax.training.checkpoints import read_network
 from repcon_jax.trees import signature
-from repcon_jax.typing import Key
+from repcon_jax.typing import Key, PyTree
 
 
 def create_model(config: ExperimentConfig, splits: Splits, teachers: Mapping[str, Network] | None = None) -> Model:
@@ -70,13 +70,24 @@ def pixels_of(splits: Splits, size: tuple[int, int] | None = None) -> Pixels:
     return Pixels(tuple(map(float, splits.mean)), tuple(map(float, splits.std)), size)
 
 
-def describe_network(network: Network, size: tuple[int, int]) -> dict[str, Any] | None:
-    """What a checkpoint holds beside the parameters, so that ``load_network`` can rebuild the network.
+def describe_networks(trained: Network | None, carried: PyTree, size: tuple[int, int]) -> dict[str, Any]:
+    """What a checkpoint holds beside the parameters, so that ``load_network`` can rebuild its networks, by part.
 
     Args:
-        network: with or without parameters.
-        size: (height, width) of its images, where its pixels do not say.
+        trained: the part ``params``; None where what is trained is no single network, such as the bends of a curve.
+        carried: what the objective carries, with networks anywhere in it.
+        size: (height, width) of their images, where their pixels do not say.
     """
+    networks = {} if trained is None else {"params": trained}
+    leaves, _ = jax.tree_util.tree_flatten_with_path(carried, is_leaf=lambda value: isinstance(value, Network))
+    for path, value in leaves:
+        if isinstance(value, Network):
+            networks[jax.tree_util.keystr(path, simple=True, separator="/")] = value
+    described = {name: _described(network, size) for name, network in networks.items()}
+    return {name: description for name, description in described.items() if description is not None}
+
+
+def _described(network: Network, size: tuple[int, int]) -> dict[str, Any] | None:
     model = describe(network.model)
     if model is None or network.pixels is None:
         return None

@@ -12,6 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from repcon_jax.errors import CheckpointError, did_you_mean
+from repcon_jax.models import Network
 from repcon_jax.training.partition import Paths, merge, split
 from repcon_jax.trees import check_same_structure, named_leaves, pack_bits, signature, unpack_bits
 from repcon_jax.typing import PyTree
@@ -39,13 +40,9 @@ class CheckpointConfig:
 
 
 def tree_digest(tree: PyTree) -> str:
-    """SHA-256 over names, dtypes, shapes and bytes of all leaves, whether dicts or dataclasses hold them."""
-    return _digest_of(dict(sorted(named_leaves(tree).items(), key=lambda item: item[0].split("/"))))
-
-
-def _digest_of(leaves: Mapping[str, Any]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of all leaves."""
     digest = hashlib.sha256()
-    for name, leaf in leaves.items():
+    for name, leaf in named_leaves(tree).items():
         array = np.ascontiguousarray(leaf)
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.view(np.uint8).data if array.ndim else array.tobytes())
@@ -223,11 +220,8 @@ class Checkpoints:
 
     def _verify(self, step: int, parts: dict[str, PyTree], about: dict[str, Any]) -> None:
         # Orbax fills the missing chunks of a truncated array with zeros, so only the digest tells.
-        for name, part in parts.items():
-            # Older versions took leaves in the order of flattening.
-            older = about["format"] in _OLDER and _digest_of(named_leaves(part)) == about["digests"][name]
-            if tree_digest(part) != about["digests"][name] and not older:
-                raise self._damaged(step)
+        if any(tree_digest(part) != about["digests"][name] for name, part in parts.items()):
+            raise self._damaged(step)
 
     def _damaged(self, step: int) -> CheckpointError:
         return CheckpointError(
@@ -263,7 +257,18 @@ def _unpack(bits: np.ndarray, like: Any) -> np.ndarray:
 
 
 def _parts(state: PyTree) -> dict[str, PyTree]:
-    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    """The fields of a state, whose digests are the same with and without a template."""
+    return {field.name: _as_read(getattr(state, field.name)) for field in dataclasses.fields(state)}
+
+
+def _as_read(tree: PyTree) -> PyTree:
+    """The tree with its networks as dicts, which is how they are read without a template: leaves in that order."""
+
+    def as_dict(value: Any) -> Any:
+        is_network = isinstance(value, Network)
+        return {"params": value.params, "model_state": value.model_state} if is_network else value
+
+    return jax.tree.map(as_dict, tree, is_leaf=lambda value: isinstance(value, Network))
 
 
 def read_network(path: str, part: str = "params") -> tuple[PyTree, PyTree, dict[str, Any] | None]:

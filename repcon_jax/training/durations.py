@@ -5,7 +5,7 @@ import math
 import re
 
 from repcon_jax.data import steps_per_epoch
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 
 _UNITS = ("steps", "examples", "epochs", "percent")
 
@@ -26,23 +26,22 @@ class Clock:
     steps_per_epoch: int
     total_steps: int = 0
 
-    def steps(self, duration: str, field: str = "duration") -> int:
+    def steps(self, duration: str, argument: str = "duration") -> int:
         """The duration in steps, rounded to the nearest.
 
         Args:
             duration: such as ``"1000 steps"``, ``"50000 examples"``, ``"1.5 epochs"`` or ``"10 percent"`` of the run.
-            field: config field that it stands in, for the message.
+            argument: its name where it is called, for the message.
         Raises:
-            ConfigError: the text is no duration.
+            ArgumentError: the text is no duration.
 
         >>> Clock(num_examples=1000, batch_size=100, steps_per_epoch=10, total_steps=200).steps("10 percent")
         20
         """
-        number, unit = parse_duration(duration, field)
+        number, unit = parse_duration(duration, argument)
         if unit == "percent" and not self.total_steps:
-            raise ConfigError(
-                f"{field} is {duration!r} but percent needs a run length; give steps, examples or epochs."
-            )
+            problem = f"is {duration!r} but percent needs a run length"
+            raise ArgumentError(argument, problem, "give steps, examples or epochs")
         factor = {
             "steps": 1.0,
             "examples": 1.0 / self.batch_size,
@@ -52,8 +51,13 @@ class Clock:
         return round(number * factor)
 
 
-def parse_duration(duration: str, field: str = "duration") -> tuple[float, str]:
+def parse_duration(duration: str, argument: str = "duration") -> tuple[float, str]:
     """Number and unit of a duration.
+
+    Args:
+        duration, argument: see ``Clock.steps``.
+    Raises:
+        ArgumentError: the text is no duration.
 
     >>> parse_duration("1 epoch")
     (1.0, 'epochs')
@@ -61,12 +65,11 @@ def parse_duration(duration: str, field: str = "duration") -> tuple[float, str]:
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?(?:e\d+)?)\s*([a-z]+|%)\s*", duration)
     unit = match and {"%": "percent", "percent": "percent"}.get(match[2], match[2].rstrip("s") + "s")
     if match is None or unit not in _UNITS:
-        raise ConfigError(
-            f"{field} is {duration!r} but must be a number and one of steps, examples, epochs, percent, "
-            f"such as '10 epochs'; correct --config.{field}."
-        )
+        units = ", ".join(_UNITS)
+        problem = f"is {duration!r} but must be a number and one of {units}, such as '10 epochs'"
+        raise ArgumentError(argument, problem)
     if not math.isfinite(float(match[1])):
-        raise ConfigError(f"{field} is {duration!r} but must be finite; correct --config.{field}.")
+        raise ArgumentError(argument, f"is {duration!r} but must be finite")
     return float(match[1]), unit
 
 
@@ -79,11 +82,12 @@ def clock(num_examples: int, batch_size: int, duration: str, *, drop_last: bool 
         duration: length of the run.
         drop_last: whether an epoch ends before its incomplete batch.
     Raises:
-        ConfigError: the batch is larger than the training set, or the run has no step.
+        UserError: the batch is larger than the training set, or the run has no step.
     """
     per_epoch = steps_per_epoch(num_examples, batch_size, drop_last)
     open_ended = Clock(num_examples, batch_size, per_epoch)
     total = open_ended.steps(duration)
     if total < 1:
-        raise ConfigError(f"duration is {duration!r}, which is {total} steps, but must be at least one; lengthen it.")
+        problem = f"is {duration!r}, which is {total} steps, but must be at least one"
+        raise ArgumentError("duration", problem, "lengthen it")
     return dataclasses.replace(open_ended, total_steps=total)

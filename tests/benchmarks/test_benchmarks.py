@@ -23,7 +23,7 @@ from benchmarks.report import markdown, number, table  # noqa: E402
 from benchmarks.utilisation import utilisation  # noqa: E402
 from repcon_jax.models.kernels.direct_convolution import direct_convolution  # noqa: E402
 
-COMMITTED = sorted((ROOT / "experiments" / "benchmarks" / "results").glob("*.json"))
+COMMITTED = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 
 
 def test_a_quick_run_writes_numbers_page_and_pictures(tmp_path):

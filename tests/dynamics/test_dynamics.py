@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from repcon_jax.dynamics import exponential_moving_average, interpolate, neighbourhood, replace_every, view_pairs
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.trees import distance, lerp, named_leaves, norm
 
 KEYS = jax.random.split(jax.random.key(0), 2)
@@ -41,7 +41,7 @@ def test_a_neighbour_lies_epsilon_norms_of_its_direction_away():
 
 @pytest.mark.parametrize(("function", "value"), [(interpolate, 1.5), (interpolate, -0.1), (neighbourhood, -1.0)])
 def test_starts_out_of_range_are_refused(function, value):
-    with pytest.raises(ConfigError, match=r"objective\.(locality|epsilon) is .* but must lie in"):
+    with pytest.raises(ArgumentError, match=r"(locality|epsilon) is .* but must lie in"):
         function(TEACHER, FRESH, value)
 
 
@@ -64,7 +64,7 @@ def test_pairs_of_views():
     assert view_pairs("same", 2, 4) == [(0, 0), (1, 1)]
     assert len(view_pairs("all", 2, 4)) == 8
     assert set(view_pairs("opposite", 2, 4)) == set(view_pairs("all", 2, 4)) - set(view_pairs("same", 2, 4))
-    with pytest.raises(ConfigError, match="a single view"):
+    with pytest.raises(ArgumentError, match="a single view"):
         view_pairs("opposite", 1, 1)
 
 

@@ -2,12 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_experiments import IMAGES, context, distillation, state_of, train_data
+from small_experiments import context, distillation, save, start_of, state_of, train_data
 
 from repcon_jax import losses
 from repcon_jax.errors import CheckpointError, ConfigError
 from repcon_jax.objectives import OBJECTIVES
-from repcon_jax.training.checkpoints import Checkpoints
 from repcon_jax.training.loop import make_batch
 from repcon_jax.training.step import build_step
 
@@ -50,9 +49,7 @@ def test_a_copied_student_has_no_divergence_and_an_independent_one_approaches(lo
 def test_cross_entropy_is_kl_plus_the_teachers_entropy():
     objective, time = distillation(teacher_temperature=0.5)
     begin, _, metrics = step_once(objective, time)
-    teacher = begin.carried["teacher"]
-    model = context().model
-    logits = model.apply(teacher["params"], teacher["model_state"], batch().views[0])[0].logits
+    logits = begin.carried["teacher"].apply(batch().views[0])[0].logits
     expected = float(metrics["kl"]) + float(losses.entropy(logits, 0.5))
     assert float(metrics["loss"]) == pytest.approx(expected, rel=1e-5)
 
@@ -65,8 +62,8 @@ def test_a_frozen_teacher_does_not_move_and_batch_norm_stays_in_evaluation_mode(
 
 def test_an_ema_teacher_follows_by_its_momentum():
     begin, end, _ = step_once(*distillation(teacher_update="ema", teacher_momentum=0.75))
-    expected = jax.tree.map(lambda t, s: 0.75 * t + 0.25 * s, begin.carried["teacher"]["params"], end.params)
-    for a, b in zip(jax.tree.leaves(end.carried["teacher"]["params"]), jax.tree.leaves(expected), strict=True):
+    expected = jax.tree.map(lambda t, s: 0.75 * t + 0.25 * s, begin.carried["teacher"].params, end.params)
+    for a, b in zip(jax.tree.leaves(end.carried["teacher"].params), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
@@ -75,23 +72,22 @@ def test_an_ema_teacher_follows_by_its_momentum():
 )
 def test_a_replaced_teacher_is_the_student_of_that_step(options):
     begin, before, _ = step_once(*distillation(**options), steps=5)
-    assert equal(begin.carried["teacher"]["params"], before.carried["teacher"]["params"])
+    assert equal(begin.carried["teacher"].params, before.carried["teacher"].params)
     _, after, _ = step_once(*distillation(**options), steps=6)
-    assert equal(after.carried["teacher"]["params"], after.params)
+    assert equal(after.carried["teacher"].params, after.params)
 
 
 def test_the_teachers_batch_norm_comes_from_where_the_option_says():
     begin, from_data, _ = step_once(*distillation(normalisation="batch", teacher_batch_norm="from_data"))
-    assert not equal(begin.carried["teacher"]["model_state"], from_data.carried["teacher"]["model_state"])
-    assert equal(begin.carried["teacher"]["params"], from_data.carried["teacher"]["params"])
+    assert not equal(begin.carried["teacher"].model_state, from_data.carried["teacher"].model_state)
+    assert equal(begin.carried["teacher"].params, from_data.carried["teacher"].params)
     _, from_student, _ = step_once(*distillation(normalisation="batch", teacher_batch_norm="from_student"))
-    assert equal(from_student.carried["teacher"]["model_state"], from_student.model_state)
+    assert equal(from_student.carried["teacher"].model_state, from_student.model_state)
 
 
 def test_the_centre_is_the_moving_average_of_the_teachers_logits():
     begin, end, _ = step_once(*distillation(centre_momentum=0.9))
-    teacher = begin.carried["teacher"]
-    logits = context().model.apply(teacher["params"], teacher["model_state"], batch().views[0])[0].logits
+    logits = begin.carried["teacher"].apply(batch().views[0])[0].logits
     np.testing.assert_allclose(end.carried["centre"], 0.1 * jnp.mean(logits, axis=0), rtol=1e-4, atol=1e-6)
 
 
@@ -106,34 +102,33 @@ def test_opposite_and_same_pairs_add_up_to_all():
 
 @pytest.mark.parametrize(("start", "extra"), [("interpolated", {"locality": 1.0}), ("independent", {})])
 def test_locality_one_is_an_independent_student(start, extra):
-    params = distillation(start=start, **extra)[0].start(KEY, IMAGES)[0]
-    assert equal(params, distillation(start="independent")[0].start(KEY, IMAGES)[0])
+    params = start_of(distillation(start=start, **extra)[0])[0]
+    assert equal(params, start_of(distillation(start="independent")[0])[0])
 
 
 def test_teacher_and_student_are_functions_of_the_seed_alone():
-    student, _, carried = distillation()[0].start(KEY, IMAGES)
-    again, _, carried_again = distillation(start="copy")[0].start(KEY, IMAGES)
+    student, _, carried = start_of(distillation()[0])
+    again, _, carried_again = start_of(distillation(start="copy")[0])
     assert equal(carried, carried_again)
-    assert equal(again, carried["teacher"]["params"])
+    assert equal(again, carried["teacher"].params)
     assert not equal(student, again)
 
 
 def test_a_second_round_starts_from_a_checkpoint(tmp_path):
     objective, time = distillation()
     _, end, _ = step_once(objective, time, steps=2)
-    Checkpoints(tmp_path).save(2, end, {})
-    path = str(tmp_path / "2")
-    second, _ = distillation(start="checkpoint", checkpoint=path, teacher_start="checkpoint", teacher_checkpoint=path)
-    student, _, carried = second.start(KEY, IMAGES)
-    assert equal(student, end.params)
-    assert equal(carried["teacher"]["params"], end.params)
     where = context()
+    path = save(tmp_path, end, where)
+    second, _ = distillation(start="checkpoint", checkpoint=path, teacher_start="checkpoint", teacher_checkpoint=path)
+    student, _, carried = start_of(second)
+    assert equal(student, end.params)
+    assert equal(carried["teacher"].params, end.params)
     supervised = OBJECTIVES.build("supervised", where, start="checkpoint", checkpoint=path, checkpoint_part="teacher")
-    params, _, _ = supervised.start(KEY, IMAGES)
-    assert equal(params["encoder"], end.carried["teacher"]["params"]["encoder"])
-    assert not equal(params["head"], end.carried["teacher"]["params"]["head"])
+    params, _, _ = start_of(supervised)
+    assert equal(params["encoder"], end.carried["teacher"].params["encoder"])
+    assert not equal(params["head"], end.carried["teacher"].params["head"])
     with pytest.raises(CheckpointError, match="where this config needs"):
-        distillation(start="checkpoint", checkpoint=path, normalisation="batch")[0].start(KEY, IMAGES)
+        start_of(distillation(start="checkpoint", checkpoint=path, normalisation="batch")[0])
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from small_experiments import IMAGES, state_of, train_data
+from small_experiments import chunk_of, context_of, inputs_of, start_of, state_of, train_data, unseen
 
 from repcon_jax.models import attach_head, create_encoder, create_head
-from repcon_jax.objectives import OBJECTIVES, Context
-from repcon_jax.training.checkpoints import load_params
+from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.training.durations import clock
 from repcon_jax.training.evaluation import evaluate_dataset
-from repcon_jax.training.loop import build_chunk
 from repcon_jax.training.optimisers import OptimiserConfig
-from repcon_jax.training.step import build_step
+from repcon_jax.training.step import Inputs
 
 KEY = jax.random.key(0)
 
@@ -18,27 +16,23 @@ KEY = jax.random.key(0)
 def supervised():
     encoder, head = create_encoder("mlp", widths=(32,)), create_head("linear", num_classes=3)
     model = attach_head(encoder, head)
-    context = Context(model, encoder, head, clock(48, 8, "30 epochs"), (1, 0), load_params)
-    return OBJECTIVES.build("supervised", context), model
+    return OBJECTIVES.build("supervised", context_of(model, clock(48, 8, "30 epochs"))), model
 
 
 def test_it_fits_random_labels_and_its_evaluation_agrees_with_a_direct_one():
     objective, model = supervised()
     data, time = train_data(), clock(48, 8, "30 epochs")
     state, optimiser = state_of(objective, time, OptimiserConfig("adam", learning_rate=1e-2))
-    chunk = build_chunk(build_step(objective, optimiser), data, time)
+    chunk = chunk_of(objective, optimiser, data, time)
     for _ in range(30):
         state, metrics = chunk(state, jnp.int32(6), KEY)
     assert float(np.mean(metrics["accuracy"])) > 0.9
 
-    arguments = (state.params, state.carried, state.model_state)
     measured = evaluate_dataset(
-        lambda state, *examples: objective.evaluate(*state, *examples),
-        arguments,
+        lambda state, *examples: objective.evaluate(inputs_of(objective, state, unseen(*examples))),
+        state,
         data.images[:41],
         data.labels[:41],
-        data.mean,
-        data.std,
         batch_size=16,
     )
     images = (np.asarray(data.images[:41]) / 255 - 0.5) / 0.25
@@ -52,6 +46,6 @@ def test_it_fits_random_labels_and_its_evaluation_agrees_with_a_direct_one():
 
 def test_only_its_encoder_is_probed_and_it_uses_labels():
     objective, _ = supervised()
-    params, model_state, carried = objective.start(KEY, IMAGES)
-    assert list(objective.encoders(params, carried, model_state)) == ["encoder"]
+    params, model_state, carried = start_of(objective)
+    assert list(objective.networks(Inputs(params, model_state, carried, 0, {}))) == ["encoder"]
     assert objective.uses_labels

@@ -26,13 +26,13 @@ def test_every_unit_is_converted_to_steps(text, steps):
 
 
 @pytest.mark.parametrize("text", ["", "ten epochs", "10", "10 minutes", "-1 epochs"])
-def test_what_is_no_duration_is_refused_with_the_field_named(text):
-    with pytest.raises(ConfigError, match=r"probe\.every is .* such as '10 epochs'"):
-        parse_duration(text, "probe.every")
+def test_what_is_no_duration_is_refused_with_the_argument_named(text):
+    with pytest.raises(ArgumentError, match=r"^every is .* such as '10 epochs'"):
+        parse_duration(text, "every")
 
 
 def test_the_length_of_a_run_cannot_be_a_percentage_of_itself():
-    with pytest.raises(ConfigError, match="percent needs a run length"):
+    with pytest.raises(ArgumentError, match="percent needs a run length"):
         clock(1000, 100, "50 percent")
 
 

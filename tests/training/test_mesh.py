@@ -13,7 +13,7 @@ from test_population import MLP
 from repcon_jax.__main__ import main
 from repcon_jax.errors import ConfigError
 from repcon_jax.records.metrics_log import read_metrics
-from repcon_jax.training.checkpoints import load_params
+from repcon_jax.training.checkpoints import read_network
 from repcon_jax.training.mesh import MeshConfig, build_mesh
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def test_a_run_begun_on_one_device_goes_on_with_eight(tmp_path):
 
     with_eight_devices("-m", "repcon_jax", *arguments, f"--workdir={moved}")
     assert len(json.loads((moved / "environment.json").read_text())["devices"]) == 8
-    ends = [load_params(str(folder / "checkpoints" / "seed_0" / "12")) for folder in (alone, moved)]
+    ends = [read_network(str(folder / "checkpoints" / "seed_0" / "12")) for folder in (alone, moved)]
     for a, b in zip(*map(jax.tree.leaves, ends), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
     rows = [[row for row in read_metrics(folder) if row["kind"] == "train"] for folder in (alone, moved)]

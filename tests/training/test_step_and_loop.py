@@ -4,26 +4,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_experiments import distillation, state_of, train_data
+from small_experiments import chunk_of, distillation, same_bits, state_of, train_data
 
 from repcon_jax.training import loop
 from repcon_jax.training.durations import clock
-from repcon_jax.training.loop import Callback, build_chunk, make_batch, rows_of, train
+from repcon_jax.training.loop import Callback, make_batch, rows_of, train
 from repcon_jax.training.optimisers import OptimiserConfig
 from repcon_jax.training.step import apply_mask, build_step
 
 KEY = jax.random.key(0)
 
 
-def same_bits(first, second):
-    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
-    return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in pairs)
-
-
 def run(chunk_sizes, seed=0):
     objective, time = distillation()
     state, optimiser = state_of(objective, time, seed=seed)
-    chunk = build_chunk(build_step(objective, optimiser), train_data(), time)
+    chunk = chunk_of(objective, optimiser, train_data(), time)
     losses = []
     for size in chunk_sizes:
         state, metrics = chunk(state, jnp.int32(size), jax.random.key(seed))
@@ -43,7 +38,7 @@ def test_a_chunk_equals_its_steps_one_by_one():
     objective, time = distillation()
     data = train_data()
     state, optimiser = state_of(objective, time)
-    chunk, step = build_chunk(build_step(objective, optimiser), data, time), jax.jit(build_step(objective, optimiser))
+    chunk, step = chunk_of(objective, optimiser, data, time), jax.jit(build_step(objective, optimiser))
     by_hand, _ = state_of(objective, time)
     from repcon_jax.data import epoch_indices
     from repcon_jax.random import stream
@@ -67,7 +62,7 @@ def test_masked_weights_stay_exactly_zero_through_momentum_decay_and_batch_norm(
     def density_of_zeros(mask):
         begin = dataclasses.replace(state, params=apply_mask(state.params, keep), mask=mask)
         # A weight with a momentum of its own is what comes back where the mask is left out.
-        chunk = build_chunk(build_step(objective, optimiser), train_data(), time)
+        chunk = chunk_of(objective, optimiser, train_data(), time)
         end = begin
         for _ in range(8):
             end, _ = chunk(jax.tree.map(jnp.copy, end), jnp.int32(6), KEY)
@@ -82,7 +77,7 @@ def test_masked_weights_stay_exactly_zero_through_momentum_decay_and_batch_norm(
 def test_callbacks_come_at_the_start_the_end_and_their_multiples():
     objective, time = distillation()
     state, optimiser = state_of(objective, time)
-    chunk = build_chunk(build_step(objective, optimiser), train_data(), time)
+    chunk = chunk_of(objective, optimiser, train_data(), time)
     seen, rows = [], []
     callbacks = [
         Callback(7, lambda s, step: seen.append(int(s.step)), also=(3,)),
@@ -98,7 +93,7 @@ def test_callbacks_come_at_the_start_the_end_and_their_multiples():
 def test_a_request_to_stop_is_heard_between_chunks():
     objective, time = distillation("100 epochs")
     state, optimiser = state_of(objective, time)
-    chunk = build_chunk(build_step(objective, optimiser), train_data(), time)
+    chunk = chunk_of(objective, optimiser, train_data(), time)
     steps = []
     state, step = train(
         state,
@@ -136,7 +131,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
     ends = []
     for accumulation in (1, 4):
         state, optimiser = state_of(objective, time, OptimiserConfig("sgd", learning_rate=0.1))
-        chunk = build_chunk(build_step(objective, optimiser, accumulation), data, time)
+        chunk = chunk_of(objective, optimiser, data, time, accumulation)
         ends.append(chunk(state, jnp.int32(6), KEY))
     for a, b in zip(*map(jax.tree.leaves, ends), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-6)
