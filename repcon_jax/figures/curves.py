@@ -73,10 +73,10 @@ def _changing(rows: Rows, probes: Mapping[str, Score]) -> dict[str, Score]:
 
 
 def _objective(results: dict[str, Any]) -> dict[str, Score]:
-    """What the objective logged and declared; all that it logged where it declared nothing."""
+    """What the objective logged and declared, in that order; all that it logged where it declared nothing."""
     logged = list(dict.fromkeys(n for point in results.get("points", [results]) for n in point["train"]))
-    declared = read_scores(results)
-    return {name: score_of(name, results) for name in [n for n in logged if n in declared] or logged}
+    declared = [name for name in read_scores(results) if name in logged]
+    return {name: score_of(name, results) for name in declared or logged}
 
 
 def _distances(results: dict[str, Any]) -> list[str]:

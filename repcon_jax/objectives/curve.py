@@ -12,7 +12,7 @@ from repcon_jax.landscape import paths
 from repcon_jax.models import Network
 from repcon_jax.objectives import OBJECTIVES, Context
 from repcon_jax.objectives.starting import from_checkpoint, with_own_buffers
-from repcon_jax.objectives.supervised import labelled_metrics
+from repcon_jax.objectives.supervised import LABELLED_SCORES, labelled_metrics
 from repcon_jax.random import stream
 from repcon_jax.training.step import Inputs, Objective
 from repcon_jax.trees import lerp
@@ -62,6 +62,7 @@ def curve(
         changing=("encoder",),
         constant=("start", "end"),
         uses_labels=True,
+        scores=LABELLED_SCORES,
     )
 
 

@@ -15,6 +15,7 @@ from repcon_jax.models import Network
 from repcon_jax.objectives import OBJECTIVES, Context
 from repcon_jax.objectives.starting import from_checkpoint, require_path, with_own_buffers
 from repcon_jax.random import stream
+from repcon_jax.records.scores import Score
 from repcon_jax.training.durations import Clock
 from repcon_jax.training.schedules import ScheduleValue, parse_schedule
 from repcon_jax.training.step import Inputs, Objective
@@ -26,6 +27,12 @@ _LOSSES = {
     "mean_squared_error": lambda teacher, student, *temperatures: losses.mean_squared_error(
         teacher / temperatures[0], student / temperatures[1]
     ),
+}
+
+
+_SCORES = {
+    "kl": Score("KL of student from teacher", "nats", higher_is_better=False, scale="log"),
+    "loss": Score("loss", higher_is_better=False),
 }
 
 
@@ -129,6 +136,7 @@ def distillation(
         changing=("teacher", "student") if moves else ("student",),
         constant=() if moves else ("teacher",),
         remember=None if moves or not remember_teacher else method.remember,
+        scores=_SCORES,
     )
 
 

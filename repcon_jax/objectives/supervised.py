@@ -12,6 +12,7 @@ from repcon_jax.models import Network
 from repcon_jax.objectives import OBJECTIVES, Context
 from repcon_jax.objectives.starting import from_checkpoint, require_path
 from repcon_jax.random import stream
+from repcon_jax.records.scores import ACCURACY, Score
 from repcon_jax.training.step import Inputs, Objective
 from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree
 
@@ -40,8 +41,18 @@ def supervised(
     require_path("start", start, "checkpoint", checkpoint)
     method = _Supervised(context, (checkpoint, checkpoint_part) if start == "checkpoint" else None, start_seed)
     return Objective(
-        method.start, method.loss, method.evaluate, method.networks, changing=("encoder",), uses_labels=True
+        method.start,
+        method.loss,
+        method.evaluate,
+        method.networks,
+        changing=("encoder",),
+        uses_labels=True,
+        scores=LABELLED_SCORES,
     )
+
+
+# What ``labelled_metrics`` and a loss with labels mean.
+LABELLED_SCORES = {"loss": Score("cross-entropy", "nats", higher_is_better=False), "accuracy": ACCURACY}
 
 
 @dataclasses.dataclass(frozen=True)

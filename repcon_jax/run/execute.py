@@ -130,7 +130,7 @@ def _write_results(experiment: Experiment, workdir: pathlib.Path) -> None:
     found = [(name, read_result(workdir, name)) for name in names]
     if all("diverged" in result for _, result in found):
         raise DivergenceError("the loss of every member became NaN or infinite; lower optimiser.learning_rate.")
-    results = summarise_population([(name.values, result) for name, result in found], experiment.config.probe.scores())
+    results = summarise_population([(name.values, result) for name, result in found], experiment.scores())
     write_figures(workdir, results)
     write_report(workdir, plain_config(experiment.config), results)
     write_json(workdir / "results.json", results)

@@ -16,6 +16,7 @@ from repcon_jax.data.views import Views
 from repcon_jax.errors import ConfigError, DataError
 from repcon_jax.models import Model, Network
 from repcon_jax.objectives import OBJECTIVES, Context
+from repcon_jax.records.scores import Score
 from repcon_jax.run.config import ExperimentConfig, fields_of
 from repcon_jax.run.members import Group, points_of, resolve_axes, seeds_of, with_values
 from repcon_jax.run.networks import (
@@ -131,6 +132,10 @@ class Experiment:
     def _signature(self) -> dict[str, list]:
         """Of the model's parameters; tracing a deep network takes seconds."""
         return signature(jax.eval_shape(self.model.init, jax.random.key(0), jnp.zeros(self.recipe.example))[0])
+
+    def scores(self) -> dict[str, Score]:
+        """What the numbers of a run mean, by the name of the metric or probe."""
+        return {**self.objective.scores, **self.config.probe.scores()}
 
     def kept_steps(self) -> tuple[int, ...]:
         """The steps whose checkpoints are written and kept for good."""

@@ -11,6 +11,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from repcon_jax.models.network import Network
+from repcon_jax.records.scores import Score
 from repcon_jax.training.partition import Paths, merge, split
 from repcon_jax.training.schedules import Schedule
 from repcon_jax.trees import norm
@@ -123,6 +124,7 @@ class Objective:
             in ``carried``. Where the views of an image are the same in every epoch, a run computes it once for all
             examples and the loss finds it in ``batch.remembered``. None for nothing.
         gradients: how the gradients of a step are made from its loss, such as at a perturbed point or task by task.
+        scores: what the loss and the metrics mean, by name; those that are declared are drawn, in this order.
     """
 
     start: Callable[[Key, Float[Array, "..."], dict[str, Any]], tuple[Params, ModelState, PyTree]]
@@ -136,6 +138,7 @@ class Objective:
     uses_labels: bool = False
     remember: Callable[[Inputs], PyTree] | None = None
     gradients: Gradients = plain_gradients
+    scores: dict[str, Score] = dataclasses.field(default_factory=dict)
 
 
 def scalars_at(schedules: Mapping[str, Schedule], step: int | Int[Array, ""]) -> dict[str, Any]:
