@@ -99,7 +99,8 @@ def point_figure(rows: Rows, kind: str, points: list[dict[str, Any]], scores: Ma
             mine = [row for row in rows if name in row and point.items() <= row.items()]
             if mine:
                 epochs, mean, std = band(mine, name, factor(score))
-                panel.plot(epochs, mean, color=colour, label=describe_point(point))
+                single = "o" if len(epochs) == 1 else None  # a line of one point is not seen
+                panel.plot(epochs, mean, color=colour, marker=single, label=describe_point(point))
                 panel.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
         panel.set(title=axis_label(score), xlabel="epoch", yscale=score.scale)
         panel.grid(alpha=0.3)
