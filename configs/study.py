@@ -10,7 +10,7 @@ distances of all pairs, and the barrier between them where they are of one archi
 
 Arguments, at most one of each group, in any order, separated by commas:
 
-    data      digits (default), cifar10, fashion_mnist, usps
+    data      digits (default), scenes, cifar10, fashion_mnist, usps
     encoder   vgg11 (default), resnet18, mlp
     size      small (default): a quarter of the width, 16x16 pixels, 600 steps, for two CPU cores (some minutes);
               paper: the full width, 32x32 pixels, 100 epochs
@@ -36,6 +36,7 @@ from repcon_jax.training.optimisers import OptimiserConfig
 ARGUMENTS = {
     "data": {
         "digits": {"name": "digits"},
+        "scenes": {"name": "scenes"},
         "cifar10": {"name": "cifar10"},
         "fashion_mnist": {"name": "fashion_mnist"},
         "usps": {"name": "usps"},
@@ -112,8 +113,9 @@ def _distillation(locality: float) -> Choice:
 
 def _data(chosen: dict[str, str]) -> DataConfig:
     side = ARGUMENTS["size"][chosen["size"]]["image_size"]
-    if chosen["data"] == "digits":
-        return DataConfig("digits", options=SOURCES.options("digits") | {"image_size": side})
+    if chosen["data"] in ("digits", "scenes"):
+        options = SOURCES.options(chosen["data"]) | {"image_size": side}
+        return DataConfig(chosen["data"], options=options)
     return DataConfig(chosen["data"], image_size=side)
 
 

@@ -57,6 +57,22 @@ def shrink_lottery(values):
     return values | small | {"runs": {"distil": distil}, "chains": chains}
 
 
+def shrink_study(values):
+    """The same plain config of a study: small runs, two of their seeds, few examples, two numbers of shots."""
+    seeds = {name: min(2, run["num_seeds"]) for name, run in values["runs"].items()}
+    values["runs"] = {name: shrink(run) | {"num_seeds": seeds[name]} for name, run in values["runs"].items()}
+    for target in values["targets"].values():
+        target["subset"] = 60
+        if "num_examples" in target["options"]:
+            target["options"]["num_examples"] = 60
+    few = {"shots": values["shots"][:2] and (1, 2), "draws": min(2, values["draws"])}
+    return values | few | {"test_examples": 40, "recalibration_examples": 20, "batch_size": 20}
+
+
+# How a config is made small, by its task.
+SHRINK = {"training": shrink, "landscape": shrink_landscape, "lottery": shrink_lottery, "study": shrink_study}
+
+
 def without_test_images(config):
     """``prepare_splits`` without a test set, whose evaluation would be one more program to compile."""
     return dataclasses.replace(prepare_splits(config), test=None)

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from readme_commands import COMMANDS, EXPERIMENTS, README, blocks
-from smoke import shrink, shrink_landscape, shrink_lottery
+from smoke import SHRINK
 
 from repcon_jax.data import load
 from repcon_jax.errors import DataError
@@ -30,8 +30,7 @@ def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch, quick):
         load("digits" if "digits" in line or "quickstart" in line else "cifar10")
     except DataError as error:
         pytest.skip(f"data set cifar10 is not at hand: {error}")
-    shrinks = {"landscape": shrink_landscape, "lottery": shrink_lottery}
-    config = task.parse(shrinks.get(values.get("task"), shrink)(values))
+    config = task.parse(SHRINK[values.get("task", "training")](values))
     results = task.run(config, tmp_path / "run")
     assert results["kind"] if "task" in values else results["steps"] == 2
     assert task.table(results).startswith("|") or "No probes" in task.table(results)
@@ -72,5 +71,8 @@ def test_matching_units_removes_the_barrier(capsys):
 def test_the_links_and_the_pictures_are_there():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
-    for folder in re.findall(r"^      (\w+/)", README, re.MULTILINE):
-        assert (ROOT / "repcon_jax" / folder).is_dir(), folder
+    rooms = {
+        room for line in re.findall(r"^\| (`.*?) \|", README, re.MULTILINE) for room in re.findall(r"`(\w+/)`", line)
+    }
+    folders = {f"{path.name}/" for path in (ROOT / "repcon_jax").iterdir() if (path / "__init__.py").exists()}
+    assert folders <= rooms

@@ -7,7 +7,7 @@ import runpy
 
 import pytest
 from readme_commands import arguments_named
-from smoke import shrink, shrink_landscape, shrink_lottery
+from smoke import SHRINK, shrink
 
 from repcon_jax.data import DataConfig, load
 from repcon_jax.errors import ConfigError, DataError
@@ -69,7 +69,7 @@ def test_two_steps_of_every_documented_argument(file, arguments, tmp_path, quick
 
 def check_two_steps_of_a_task(values, tmp_path):
     task = task_of(values)
-    config = task.parse({"landscape": shrink_landscape, "lottery": shrink_lottery}[values["task"]](values))
+    config = task.parse(SHRINK[values["task"]](values))
     skip_without(run_config(config.runs, next(iter(config.runs))).data)
     task.run(config, tmp_path / "run")
     assert (tmp_path / "run" / "report.md").exists()

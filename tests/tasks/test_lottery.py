@@ -18,7 +18,7 @@ from repcon_jax.tasks.lottery import chains
 from repcon_jax.tasks.lottery.config import Chain, parse_lottery, plain_lottery
 from repcon_jax.tasks.lottery.rounds import ends
 from repcon_jax.tasks.lottery.run import run_lottery
-from repcon_jax.training.checkpoints import load_params
+from repcon_jax.training.checkpoints import read_network
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,7 +80,7 @@ def _leaves(*trees):
 def test_a_round_starts_where_its_reference_says(finished):
     workdir, _ = finished
     for start, place in (("early", "early/checkpoints/seed_1/2"), ("student", "distil/checkpoints/seed_1/4")):
-        params, _ = load_params(str(workdir / "runs" / place))
+        params, _, _ = read_network(str(workdir / "runs" / place))
         found = ends(workdir / "rounds" / start / "00", (1,), 0)[1]["params"]
         jax.tree.map(np.testing.assert_array_equal, found["encoder"], params["encoder"])
     heads = [ends(workdir / "rounds" / start / "00", (1,), 0)[1]["params"]["head"] for start in ("random", "student")]

@@ -238,12 +238,13 @@ def test_the_loss_of_a_criterion_is_that_of_training_images():
     experiment = build_experiment(training)
     state, key = initial_states(experiment)[0], jax.random.key(3)
     pruner = build_pruner(config, config.chains["x"], experiment, state.carried)
-    found = pruner.before_training((state.params, state.model_state), 0.5, key)
+    network = experiment.context.network(state.params, state.model_state)
+    found = pruner.before_training(network, 0.5, key)
     images, labels = pruning_batches(experiment, config.pruning_examples, stream(key, "examples"))
     assert images.shape[:2] == labels.shape == (3, 20)  # all 60 images in batches of 20
 
     def loss(params):
-        logits = experiment.model.apply(params, state.model_state, images.reshape(-1, *images.shape[2:]))[0].logits
+        logits = network.replace(params=params).apply(images.reshape(-1, *images.shape[2:]))[0].logits
         return losses.softmax_cross_entropy_with_labels(logits, labels.ravel())
 
     scores = jax.tree.map(lambda w, g: np.abs(w * g), state.params, jax.grad(loss)(state.params))
