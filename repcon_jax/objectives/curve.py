@@ -11,7 +11,7 @@ from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.landscape import paths
 from repcon_jax.models import Network
 from repcon_jax.objectives import OBJECTIVES, Context
-from repcon_jax.objectives.starting import from_checkpoint, with_own_buffers
+from repcon_jax.objectives.starting import from_checkpoint, require_one_head, with_own_buffers
 from repcon_jax.objectives.supervised import LABELLED_SCORES, labelled_metrics
 from repcon_jax.random import stream
 from repcon_jax.training.step import Inputs, Objective
@@ -43,10 +43,11 @@ def curve(
         start_checkpoint, start_checkpoint_part: folder of one step and the part of it that is phi(0).
         end_checkpoint, end_checkpoint_part: likewise phi(1).
     Raises:
-        ConfigError: an end is missing or there is no bend.
+        UserError: an end is missing or there is no bend.
 
     Source: Garipov et al., arXiv 1802.10026, section 3.1, equation 2, and section 3.2.
     """
+    require_one_head(context, "curve")
     check_range("num_bends", num_bends, 1)
     ends = {"start": (start_checkpoint, start_checkpoint_part), "end": (end_checkpoint, end_checkpoint_part)}
     for name, (path, _) in ends.items():

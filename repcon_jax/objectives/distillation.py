@@ -1,4 +1,31 @@
-"""Self-distillation: a student matches its teacher's output distribution on the same images, without labels."""
+"""Self-distillation: a student matches its teacher's output distribution on the same images, without labels.
+
+See the paper for the defaults. The options:
+
+- ``loss``: distance between the softmax outputs, or between the logits for the mean squared error.
+- ``teacher_temperature``, ``student_temperature``: divide the logits; number or schedule.
+- ``centre_momentum``: EMA momentum of the mean that is subtracted from the teacher's logits; None for no centring.
+- ``pairing``: which views are compared.
+- ``start``: how the student starts relative to its teacher.
+- ``locality``: alpha of the interpolated start; 0 is the teacher, 1 an independent initialisation. In float32 the
+  paper's 1e-10 moves only entries near zero, and rounding does the rest.
+- ``variance_preserving``: whether interpolated and neighbourhood starts are divided by delta.
+- ``epsilon``: size of the neighbourhood.
+- ``checkpoint``, ``checkpoint_part``: where a student with ``start='checkpoint'`` comes from.
+- ``teacher_start``: a random initialisation, or a checkpoint (a second round takes the student of the first).
+- ``teacher_checkpoint``, ``teacher_checkpoint_part``: where that teacher comes from. It may be of another architecture
+  than its student, as long as neither ``start`` nor ``teacher_update`` nor ``teacher_batch_norm`` mixes the two.
+- ``teacher_update``: ``frozen``; ``ema`` of the student; the student of the ``previous_epoch``; ``restarted`` from the
+  student at every multiple of ``restart_every``.
+- ``teacher_momentum``: of ``ema``; number or schedule.
+- ``restart_every``: duration of a round of ``restarted``.
+- ``teacher_batch_norm``: ``evaluation`` uses the teacher's own running statistics (0 and 1 for a random teacher),
+  ``from_data`` those of the batch, ``from_student`` the student's running ones.
+- ``remember_teacher``: whether a run that is longer than an epoch computes the embeddings of a frozen teacher once for
+  all images, where these are not augmented, and not again in every epoch. It differs by rounding, which lets even a
+  student of locality 0 part from its teacher; without it such a student stays there, if nothing else (batch
+  normalisation) moves it.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,11 +40,11 @@ from repcon_jax.dynamics.pairing import Pairing
 from repcon_jax.errors import ArgumentError, CheckpointError, check_range
 from repcon_jax.models import Network
 from repcon_jax.objectives import OBJECTIVES, Context
-from repcon_jax.objectives.starting import from_checkpoint, require_path, with_own_buffers
+from repcon_jax.objectives.starting import from_checkpoint, require_one_head, require_path, with_own_buffers
 from repcon_jax.random import stream
 from repcon_jax.records.scores import Score
 from repcon_jax.training.durations import Clock
-from repcon_jax.training.schedules import ScheduleValue, parse_schedule
+from repcon_jax.training.schedules import Schedule, ScheduleValue, parse_schedule
 from repcon_jax.training.step import Inputs, Objective
 from repcon_jax.typing import Key, Metrics, ModelState, Params, PyTree, Scalar
 
@@ -27,6 +54,12 @@ _LOSSES = {
     "mean_squared_error": lambda teacher, student, *temperatures: losses.mean_squared_error(
         teacher / temperatures[0], student / temperatures[1]
     ),
+}
+_BOUNDS: dict[str, dict[str, Any]] = {
+    "teacher_temperature": {"open_low": True},
+    "student_temperature": {"open_low": True},
+    "teacher_momentum": {"high": 1},
+    "centre_momentum": {"high": 1},
 }
 
 
@@ -60,84 +93,47 @@ def distillation(
     teacher_batch_norm: Literal["evaluation", "from_data", "from_student"] = "evaluation",
     remember_teacher: bool = True,
 ) -> Objective:
-    """Distils a teacher into a student of the same architecture; see the paper for the defaults.
+    """Distils a teacher into a student; the options are explained at the top of this file.
 
     Args:
         context: the run.
-        loss: distance between the softmax outputs, or between the logits for the mean squared error.
-        teacher_temperature, student_temperature: divide the logits; number or schedule.
-        centre_momentum: EMA momentum of the mean that is subtracted from the teacher's logits; None for no centring.
-        pairing: which views are compared.
-        start: how the student starts relative to its teacher.
-        locality: alpha of the interpolated start; 0 is the teacher, 1 an independent initialisation. In float32 the
-            paper's 1e-10 moves only entries near zero, and rounding does the rest.
-        variance_preserving: whether interpolated and neighbourhood starts are divided by delta.
-        epsilon: size of the neighbourhood.
-        checkpoint, checkpoint_part: where a student with ``start='checkpoint'`` comes from.
-        teacher_start: a random initialisation, or a checkpoint (a second round takes the student of the first).
-        teacher_checkpoint, teacher_checkpoint_part: where that teacher comes from.
-        teacher_update: ``frozen``; ``ema`` of the student; the student of the ``previous_epoch``; ``restarted`` from
-            the student at every multiple of ``restart_every``.
-        teacher_momentum: of ``ema``; number or schedule.
-        restart_every: duration of a round of ``restarted``.
-        teacher_batch_norm: ``evaluation`` uses the teacher's own running statistics (0 and 1 for a random teacher),
-            ``from_data`` those of the batch, ``from_student`` the student's running ones.
-        remember_teacher: whether a run that is longer than an epoch computes the embeddings of a frozen teacher once
-            for all images, where these are not augmented, and not again in every epoch. It differs by rounding, which
-            lets even a student of locality 0 part from its teacher; without it such a student stays there, if nothing
-            else (batch normalisation) moves it.
     Raises:
-        ConfigError: an option is out of range or two do not fit together.
+        UserError: an option is out of range or two do not fit together.
 
     Source: Random Teachers are Good Teachers (arXiv 2302.12091), section 3; DINO (arXiv 2104.14294).
     """
+    require_one_head(context, "distillation")
     check_range("locality", locality, 0, 1)
     check_range("epsilon", epsilon, 0)
     require_path("start", start, "checkpoint", checkpoint)
     require_path("teacher_start", teacher_start, "teacher_checkpoint", teacher_checkpoint)
+    given = (teacher_checkpoint, teacher_checkpoint_part) if teacher_start == "checkpoint" else None
+    period = _period(context.clock, teacher_update, restart_every)
+    teacher = _Teacher(given, teacher_update, teacher_batch_norm, period)
+    pairs = tuple(view_pairs(pairing, context.num_views[0], sum(context.num_views)))
+    method = _Distillation(context, teacher, pairs, _LOSSES[loss], centre_momentum is not None)
     scalars = {
-        "teacher_temperature": (teacher_temperature, {"open_low": True}),
-        "student_temperature": (student_temperature, {"open_low": True}),
-        "teacher_momentum": (teacher_momentum, {"high": 1}),
-        "centre_momentum": (centre_momentum, {"high": 1}),
-        "locality": (locality, {}),
-        "epsilon": (epsilon, {}),
+        "teacher_temperature": teacher_temperature,
+        "student_temperature": student_temperature,
+        "teacher_momentum": teacher_momentum,
+        "centre_momentum": centre_momentum,
+        "locality": locality,
+        "epsilon": epsilon,
     }
-    method = _Distillation(
-        context=context,
-        pairs=tuple(view_pairs(pairing, context.num_views[0], sum(context.num_views))),
-        distance=_LOSSES[loss],
-        is_centred=centre_momentum is not None,
-        teacher_batch_norm=teacher_batch_norm,
-        teacher_update=teacher_update,
-        period=_period(context.clock, teacher_update, restart_every),
-    )
-    initial = _Start(
-        context=context,
-        start=start,
-        variance_preserving=variance_preserving,
-        student=(checkpoint, checkpoint_part),
-        teacher=(teacher_checkpoint, teacher_checkpoint_part) if teacher_start == "checkpoint" else None,
-        teacher_batch_norm=teacher_batch_norm,
-        teacher_moves=teacher_update != "frozen" or teacher_batch_norm == "from_student",
-    )
-    moves = teacher_update != "frozen" or teacher_batch_norm != "evaluation"
     return Objective(
-        start=initial,
-        loss=method.loss,
-        evaluate=method.evaluate,
-        networks=method.networks,
-        after_step=method.move_teacher,
-        scalars={
-            name: parse_schedule(value, context.clock, name, 0, **bounds)
-            for name, (value, bounds) in scalars.items()
-            if value is not None
-        },
-        changing=("teacher", "student") if moves else ("student",),
-        constant=() if moves else ("teacher",),
-        remember=None if moves or not remember_teacher else method.remember,
+        _Start(context, teacher, start, variance_preserving, (checkpoint, checkpoint_part)),
+        *(method.loss, method.evaluate, method.networks, method.move_teacher),
+        scalars=_schedules(context.clock, scalars),
+        changing=("teacher", "student") if teacher.changes else ("student",),
+        constant=() if teacher.changes else ("teacher",),
+        remember=method.remember if remember_teacher and not teacher.changes else None,
         scores=_SCORES,
     )
+
+
+def _schedules(clock: Clock, values: dict[str, ScheduleValue | None]) -> dict[str, Schedule]:
+    given = {name: value for name, value in values.items() if value is not None}
+    return {name: parse_schedule(value, clock, name, 0, **_BOUNDS.get(name, {})) for name, value in given.items()}
 
 
 def _period(clock: Clock, teacher_update: str, restart_every: str) -> int:
@@ -151,43 +147,62 @@ def _period(clock: Clock, teacher_update: str, restart_every: str) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Teacher:
+    """Where the teacher comes from and how it moves.
+
+    Args:
+        checkpoint: path and part; None for a random one.
+        update, batch_norm: the options of these names.
+        period: steps between two replacements.
+    """
+
+    checkpoint: tuple[str, str] | None
+    update: str
+    batch_norm: str
+    period: int
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything of it, its running statistics included, changes while training."""
+        return self.update != "frozen" or self.batch_norm != "evaluation"
+
+    @property
+    def follows(self) -> bool:
+        """Whether it takes something from the student, hence must be of the same architecture."""
+        return self.update != "frozen" or self.batch_norm == "from_student"
+
+
+@dataclasses.dataclass(frozen=True)
 class _Start:
     """Parameters of teacher and student before the first step, as a function of the key."""
 
     context: Context
+    teacher: _Teacher
     start: str
     variance_preserving: bool
     student: tuple[str | None, str]
-    teacher: tuple[str | None, str] | None
-    teacher_batch_norm: str
-    teacher_moves: bool
 
     def __call__(
         self, key: Key, images: jax.Array, scalars: dict[str, Any]
     ) -> tuple[Params, ModelState, dict[str, PyTree]]:
-        model = self.context.model
-        fresh = model.init(stream(key, "student"), images)
+        fresh = self.context.model.init(stream(key, "student"), images)
         teacher = self._teacher(key, images, fresh)
         params, model_state = self._student(teacher, fresh, scalars)
-        student = self.context.network(params, model_state)
-        size, own = (jax.eval_shape(network.apply, images)[0].logits.shape[-1] for network in (teacher, student))
-        if size != own:
-            raise CheckpointError(
-                f"the teacher {self.teacher[0]} has {size} outputs but the student {own}; give the student's head as "
-                "many."
-            )
+        size = _outputs(teacher, images)
+        if teacher.model != self.context.model:
+            self._check_outputs(size, _outputs(self.context.network(params, model_state), images))
         teacher = with_own_buffers(teacher)
-        if self.teacher_batch_norm == "from_student":
+        if self.teacher.batch_norm == "from_student":
             teacher = teacher.replace(model_state=jax.tree.map(jnp.copy, model_state))
         return params, model_state, {"teacher": teacher, "centre": jnp.zeros(size)}
 
     def _teacher(self, key: Key, images: jax.Array, fresh: tuple[Params, ModelState]) -> Network:
-        """The teacher; a frozen one from a checkpoint may be of another architecture."""
-        if self.teacher is None:
+        """The teacher, random or of a checkpoint; if neither start nor update mix it with the student, of any model."""
+        if self.teacher.checkpoint is None:
             return self.context.network(*self.context.model.init(stream(key, "teacher"), images))
-        if self.start in ("interpolated", "neighbourhood", "copy") or self.teacher_moves:
-            return self.context.network(*from_checkpoint(self.context, *self.teacher, fresh))
-        return self.context.load(*self.teacher)
+        if self.start in ("interpolated", "neighbourhood", "copy") or self.teacher.follows:
+            return self.context.network(*from_checkpoint(self.context, *self.teacher.checkpoint, fresh))
+        return self.context.load(*self.teacher.checkpoint)
 
     def _student(
         self, teacher: Network, fresh: tuple[Params, ModelState], scalars: dict[str, Any]
@@ -207,23 +222,40 @@ class _Start:
             case _:
                 return teacher.params, teacher.model_state
 
+    def _check_outputs(self, teacher: int | None, student: int | None) -> None:
+        """Only a teacher of a checkpoint can be of another model."""
+        path, part = self.teacher.checkpoint
+        if teacher is None:
+            raise CheckpointError(
+                f"the network {part!r} of checkpoint {path} has several heads but a teacher has one; take another."
+            )
+        if teacher != student:
+            raise CheckpointError(
+                f"the network {part!r} of checkpoint {path} has {teacher} outputs but its student {student}; give the "
+                "student's head as many."
+            )
+
+
+def _outputs(network: Network, images: jax.Array) -> int | None:
+    """The number of a network's logits; None where it has several heads."""
+    logits = jax.eval_shape(network.apply, images)[0].logits
+    return None if isinstance(logits, dict) else logits.shape[-1]
+
 
 @dataclasses.dataclass(frozen=True)
 class _Distillation:
     """The functions of the objective, with what its options became."""
 
     context: Context
+    teacher: _Teacher
     pairs: tuple[tuple[int, int], ...]
     distance: Callable[..., jax.Array]
     is_centred: bool
-    teacher_batch_norm: str
-    teacher_update: str
-    period: int
 
     def loss(self, inputs: Inputs) -> tuple[jax.Array, tuple[ModelState, PyTree, Metrics]]:
         teacher, centre, batch = inputs.carried["teacher"], inputs.carried["centre"], inputs.batch
         if batch.remembered is None:
-            raw, teacher_state = _forward(teacher, batch.views, self.teacher_batch_norm == "from_data")
+            raw, teacher_state = _forward(teacher, batch.views, self.teacher.batch_norm == "from_data")
             teacher = teacher.replace(model_state=teacher_state)
         else:
             raw = _from_embeddings(teacher, batch.views.shape[0], batch.remembered)
@@ -251,14 +283,14 @@ class _Distillation:
 
     def move_teacher(self, inputs: Inputs) -> PyTree:
         teacher = inputs.carried["teacher"]
-        if self.teacher_batch_norm == "from_student":
+        if self.teacher.batch_norm == "from_student":
             teacher = teacher.replace(model_state=inputs.model_state)
-        if self.teacher_update == "ema":
+        if self.teacher.update == "ema":
             momentum = inputs.scalars["teacher_momentum"]
             teacher = teacher.replace(params=exponential_moving_average(teacher.params, inputs.params, momentum))
-        elif self.teacher_update in ("previous_epoch", "restarted"):
+        elif self.teacher.update in ("previous_epoch", "restarted"):
             student = teacher.replace(params=inputs.params, model_state=inputs.model_state)
-            teacher = replace_every(teacher, student, inputs.step, self.period)
+            teacher = replace_every(teacher, student, inputs.step, self.teacher.period)
         return {**inputs.carried, "teacher": teacher}
 
     def evaluate(self, inputs: Inputs) -> Metrics:

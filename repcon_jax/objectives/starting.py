@@ -1,10 +1,10 @@
-"""Initialisations that come from a checkpoint, shared by the objectives."""
+"""Initialisations that come from a checkpoint, and what objectives require, shared by them."""
 
 import jax
 import jax.numpy as jnp
 
-from repcon_jax.errors import ArgumentError
-from repcon_jax.models import Network
+from repcon_jax.errors import ArgumentError, ConfigError
+from repcon_jax.models import Network, fit
 from repcon_jax.objectives import Context
 from repcon_jax.trees import check_same_structure, signature
 from repcon_jax.typing import ModelState, Params, PyTree
@@ -28,13 +28,10 @@ def from_checkpoint(
     trees = network.params, network.model_state
     if encoder_only:
         trees = tuple(_with_encoder(new, old) for old, new in zip(trees, fresh, strict=True))
-    fitted = []
     for tree, expected in zip(trees, fresh, strict=True):
         fix = "give a checkpoint of this very model, or the model of the checkpoint"
         check_same_structure(signature(tree), signature(expected), f"checkpoint {path}", fix)
-        # A checkpoint keeps no empty subtrees.
-        fitted.append(jax.tree.unflatten(jax.tree.structure(expected), jax.tree.leaves(tree)))
-    return fitted[0], fitted[1]
+    return fit(*trees, fresh, path)
 
 
 def _with_encoder(fresh: PyTree, loaded: PyTree) -> PyTree:
@@ -55,4 +52,13 @@ def with_own_buffers(network: Network) -> Network:
 def require_path(option: str, value: str, path_option: str, path: str | None) -> None:
     """Raises ArgumentError where an option asks for a checkpoint and there is no path."""
     if value == "checkpoint" and path is None:
-        raise ArgumentError(path_option, f"is None but objective.{option} is 'checkpoint'", "give a folder of one step")
+        raise ArgumentError(path_option, f"is None but {option} is 'checkpoint'", "give a folder of one step")
+
+
+def require_one_head(context: Context, objective: str) -> None:
+    """Raises ConfigError where the run's model has several heads, by name, and the objective takes one."""
+    origin = context.model.part("head").origin
+    if origin is not None and origin.kind == "heads":
+        raise ConfigError(
+            f"objective {objective!r} takes one head but heads names several; give --config.head instead of them."
+        )

@@ -10,7 +10,7 @@ from repcon_jax import losses
 from repcon_jax.errors import check_range
 from repcon_jax.models import Network
 from repcon_jax.objectives import OBJECTIVES, Context
-from repcon_jax.objectives.starting import from_checkpoint, require_path
+from repcon_jax.objectives.starting import from_checkpoint, require_one_head, require_path
 from repcon_jax.random import stream
 from repcon_jax.records.scores import ACCURACY, Score
 from repcon_jax.training.step import Inputs, Objective
@@ -36,6 +36,7 @@ def supervised(
         start_seed: seed of the initialisation (of the head, where the encoder comes from a checkpoint); None for the
             run's own. With it, runs of different seeds share their start and differ in data order and augmentation.
     """
+    require_one_head(context, "supervised")
     if start_seed is not None:
         check_range("start_seed", start_seed, 0, 2**31 - 1)
     require_path("start", start, "checkpoint", checkpoint)

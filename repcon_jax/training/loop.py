@@ -119,7 +119,7 @@ def _source_indices(
     count = len(source.images)
     per_epoch = count // clock.batch_size
     epochs = begin // per_epoch + jnp.arange(-(-(clock.steps_per_epoch - 1) // per_epoch) + 1)
-    order = partial(epoch_indices, stream(key, name), count, clock.batch_size)
+    order = partial(epoch_indices, stream(stream(key, "source"), name), count, clock.batch_size)
     rows = jax.lax.map(lambda epoch: order(epoch, True), epochs).reshape(-1, clock.batch_size)
     return jax.lax.dynamic_slice_in_dim(rows, begin % per_epoch, clock.steps_per_epoch)
 

@@ -113,7 +113,7 @@ class Objective:
         after_step: inputs -> carried; called after the update with what it made of params, model state and carried,
             the number of updates with it, and the scalars of the step that was made.
         evaluate: inputs -> {name: per-example values [batch]}, of the first view of every example.
-        networks: inputs, without batch and key -> {name: network}; what is probed.
+        networks: inputs, without scalars, batch and key -> {name: network}; what is probed.
         scalars: schedule of every option that changes with the step or may differ between members; its value stands
             in ``inputs.scalars`` under the option's name.
         changing: names of the networks that change while training.

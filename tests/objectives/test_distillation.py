@@ -135,7 +135,7 @@ def test_a_second_round_starts_from_a_checkpoint(tmp_path):
     ("options", "message"),
     [
         ({"locality": 2.0}, r"objective\.locality is 2\.0 but must lie in \[0, 1\]"),
-        ({"start": "checkpoint"}, r"objective\.checkpoint is None but objective\.start is 'checkpoint'"),
+        ({"start": "checkpoint"}, r"objective\.checkpoint is None but start is 'checkpoint'"),
         ({"teacher_temperature": 0.0}, r"objective\.teacher_temperature is 0\.0 but must lie in \(0, inf\]"),
         ({"pairing": "opposite"}, "a single view"),
         ({"loss": "kl"}, "must be one of 'cross_entropy', 'kl_divergence', 'mean_squared_error'"),
