@@ -2,7 +2,7 @@
 
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -66,6 +66,18 @@ def errors(means: Means, score: Score) -> np.ndarray:
     """Distances of the means from the ends of their intervals, [2, means]; NaN where there is none."""
     middle, low, high = (np.array([mean[name] for mean in means], float) for name in ("mean", "low", "high"))
     return factor(score) * np.stack([middle - low, high - middle])
+
+
+def keep_to_fractions(set_limits: Callable[[float, float], Any], limits: tuple[float, float], score: Score) -> None:
+    """Ends an axis of fractions where these end, since intervals of few values reach beyond.
+
+    Args:
+        set_limits: of the axis.
+        limits: that it has.
+        score: what it shows.
+    """
+    if score.unit == "fraction":
+        set_limits(max(limits[0], -2.0), min(limits[1], 102.0))
 
 
 def legend(figure: Figure, axes: Iterable[Axes]) -> None:

@@ -86,3 +86,14 @@ def direction(score: Score) -> str:
     (', higher is better', '')
     """
     return {None: "", True: ", higher is better", False: ", lower is better"}[score.higher_is_better]
+
+
+def unit_of(score: Score, *, difference: bool = False) -> str:
+    """The unit that is shown, empty for a bare number.
+
+    >>> unit_of(Score("accuracy", "fraction")), unit_of(Score("accuracy", "fraction"), difference=True)
+    ('%', 'percentage points')
+    """
+    if score.unit != "fraction":
+        return score.unit
+    return "percentage points" if difference else "%"

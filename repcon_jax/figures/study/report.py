@@ -34,8 +34,9 @@ def _spread(results: Results) -> str:
     seeds, draws = results["seeds"], results["draws"]
     drawn = f"{draws} draws of training examples" if draws > 1 else ""
     if len(seeds) > 1:
-        beside = f", each first averaged over {drawn} where there are any" if drawn else ""
-        return f"Means ± half of their 95% interval (Student's t) over the seeds {', '.join(map(str, seeds))}{beside}."
+        over = f"the seeds {', '.join(map(str, seeds))}"
+        averaged = f", each first averaged over {drawn} (of a network without seeds, over these)" if drawn else ""
+        return f"Means ± half of their 95% interval (Student's t) over {over}{averaged}."
     if drawn:
         return f"Means ± half of their 95% interval (Student's t) over {drawn}, with one network each."
     return "One network and one draw each, so no intervals."

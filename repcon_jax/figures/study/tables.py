@@ -18,6 +18,7 @@ from repcon_jax.figures.study.places import (
     setting_of,
     settings,
     short_name,
+    unit_of,
 )
 from repcon_jax.figures.tables import Rows, markdown
 from repcon_jax.records.files import write_atomically
@@ -77,11 +78,19 @@ def with_interval(mean: dict[str, Any], score: Score) -> str:
         return "not finite"
     middle = factor(score) * mean["mean"]
     if mean["low"] is None:
-        return format(middle, ".2f" if score.unit == "fraction" else ".4g")
+        return format(middle, "z.2f" if score.unit == "fraction" else ".4g")
     half = factor(score) * (mean["high"] - mean["low"]) / 2
-    decimals = 2 if score.unit == "fraction" else 1 - math.floor(math.log10(half)) if half > 0 else None
-    formats = (".4g", ".2g") if decimals is None or not 0 <= decimals <= 6 else (f".{decimals}f",) * 2
+    decimals = 2 if score.unit == "fraction" else _decimals(middle, half)
+    formats = (".4g", ".2g") if decimals is None else (f"z.{decimals}f",) * 2
     return f"{middle:{formats[0]}} ± {half:{formats[1]}}"
+
+
+def _decimals(middle: float, half: float) -> int | None:
+    """As many that two digits of the half and three of the larger are shown; None where they would be too many."""
+    if half == 0:
+        return None
+    wanted = max(1 - math.floor(math.log10(half)), 2 - math.floor(math.log10(max(half, abs(middle)))))
+    return max(wanted, 0) if -2 <= wanted <= 6 else None
 
 
 def _titled(results: Results, name: str, means: Means, score: Score) -> str:
@@ -93,7 +102,7 @@ def _titled(results: Results, name: str, means: Means, score: Score) -> str:
 
 def _of_differences(results: Results, name: str, differences: Means) -> str:
     score = meaning(results, name)
-    unit = "percentage points" if score.unit == "fraction" else score.unit
+    unit = unit_of(score, difference=True)
     title = f"**{short_name(results, name)}, difference to {results['baseline']}{f' ({unit})' if unit else ''}**"
     return f"{title}\n\n{markdown(_grid(differences, score, stressed=True), words=1)}"
 
@@ -133,8 +142,8 @@ def _claims(results: Results) -> str:
     rows = [["claim", "on", "difference", "verdict"]]
     for row in results["claims"]:
         score = meaning(results, score_name(row))
-        unit = " points" if score.unit == "fraction" else f" {score.unit}".rstrip()
-        rows.append([f"`{row['claim']}`", str(setting_of(row)), with_interval(row, score) + unit, row["verdict"]])
+        difference = f"{with_interval(row, score)} {unit_of(score, difference=True)}".rstrip()
+        rows.append([f"`{row['claim']}`", str(setting_of(row)), difference, row["verdict"]])
     return markdown(rows, words=4)
 
 

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from repcon_jax.figures.numbers import axis_label
-from repcon_jax.figures.study.drawing import errors, heights, looks, panels, title
+from repcon_jax.figures.study.drawing import errors, heights, keep_to_fractions, looks, panels, title
 from repcon_jax.figures.study.picture import PICTURES, Picture
 from repcon_jax.figures.study.places import (
     Means,
@@ -14,8 +14,8 @@ from repcon_jax.figures.study.places import (
     setting_of,
     settings,
     short_name,
+    unit_of,
 )
-from repcon_jax.records.scores import Score
 
 
 @PICTURES.register("bars")
@@ -68,17 +68,12 @@ def draw_bars(results: Results, name: str, means: Means, what: str = "") -> Figu
         )
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set_title(str(place), fontsize=9)
-        axis.set_xlabel(_unit(score, what), fontsize=9)
+        axis.set_xlabel(unit_of(score, difference=True) if what else axis_label(score), fontsize=9)
         axis.grid(axis="x", alpha=0.3)
-        if score.scale == "log" and not what:
-            axis.set_xscale("log")
+        if not what:
+            axis.set_xscale(score.scale)
+            keep_to_fractions(axis.set_xlim, axis.get_xlim(), score)
     axes[0].set_yticks(range(len(networks)), networks)
     axes[0].set_ylim(len(networks) - 0.5, -0.5)
     title(figure, results, name, score, what)
     return figure
-
-
-def _unit(score: Score, what: str) -> str:
-    if what:
-        return "percentage points" if score.unit == "fraction" else score.unit or score.label
-    return axis_label(score)

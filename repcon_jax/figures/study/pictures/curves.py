@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from repcon_jax.figures.numbers import axis_label
-from repcon_jax.figures.study.drawing import errors, heights, legend, looks, panels, title
+from repcon_jax.figures.study.drawing import errors, heights, keep_to_fractions, legend, looks, panels, title
 from repcon_jax.figures.study.picture import PICTURES, Picture
 from repcon_jax.figures.study.places import Means, Results, meaning, means_of, short_name
 
@@ -52,8 +52,8 @@ def draw_curves(results: Results, name: str, means: Means) -> Figure:
         axis.set_xlabel("training examples of each class", fontsize=9)
         axis.set_ylabel(axis_label(score), fontsize=9)
         axis.grid(alpha=0.3)
-        if score.scale == "log":
-            axis.set_yscale("log")
+        axis.set_yscale(score.scale)
+        keep_to_fractions(axis.set_ylim, axis.get_ylim(), score)
     legend(figure, axes)
     title(figure, results, name, score)
     return figure

@@ -1,13 +1,15 @@
 """Heat maps of what was measured of pairs of networks."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from repcon_jax.figures.landscapes.scales import HIGH_IS_GOOD, LOW_IS_GOOD, NEUTRAL
-from repcon_jax.figures.numbers import axis_label, factor
+from repcon_jax.figures.numbers import factor
 from repcon_jax.figures.study.drawing import panels, title
 from repcon_jax.figures.study.picture import PICTURES, Picture
-from repcon_jax.figures.study.places import Means, Results, meaning, means_of, setting_of, settings, short_name
+from repcon_jax.figures.study.places import Means, Results, meaning, means_of, setting_of, settings, short_name, unit_of
 
 # More would not fit into their cells.
 _MOST_WITH_NUMBERS = 14
@@ -43,18 +45,25 @@ def draw_pairs(results: Results, name: str, means: Means) -> Figure:
     colours = {None: NEUTRAL, True: HIGH_IS_GOOD, False: LOW_IS_GOOD}[score.higher_is_better]
     for axis, place, table in zip(axes, places, tables, strict=True):
         image = axis.imshow(table, cmap=colours, vmin=low, vmax=high)
-        for (i, j), value in np.ndenumerate(table):
-            if np.isfinite(value) and len(names) <= _MOST_WITH_NUMBERS:
-                colour = "white" if np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5 else "black"
-                axis.text(j, i, f"{value:.3g}", ha="center", va="center", color=colour, fontsize=8)
+        if len(names) <= _MOST_WITH_NUMBERS:
+            _write_numbers(axis, image, table)
         axis.set_xticks(range(len(names) - 1), names[:-1], rotation=45, ha="right")
         axis.set_yticks(range(len(names) - 1), names[1:])
         axis.tick_params(labelbottom=True, labelleft=True)
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_title(str(place), fontsize=9)
-    figure.colorbar(image, ax=axes, label=axis_label(score), shrink=0.8)
+    figure.colorbar(image, ax=axes, label=unit_of(score), shrink=0.8)
     title(figure, results, name, score)
     return figure
+
+
+def _write_numbers(axis: Axes, image: AxesImage, table: np.ndarray) -> None:
+    """Every number on its colour; a dash where a pair has none, such as one of two architectures."""
+    for i, j in zip(*np.tril_indices(len(table)), strict=True):
+        value = table[i, j]
+        dark = np.isfinite(value) and np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5
+        text = f"{value:.3g}" if np.isfinite(value) else "-"
+        axis.text(j, i, text, ha="center", va="center", color="white" if dark else "black", fontsize=8)
 
 
 def _table(names: list[str], means: Means, times: float) -> np.ndarray:

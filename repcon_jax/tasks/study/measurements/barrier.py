@@ -54,7 +54,7 @@ def barrier(
     scores = {
         "error": Score("test error barrier", "fraction", higher_is_better=False),
         "loss": Score("test loss barrier", "nats", higher_is_better=False),
-        "kl": Score("barrier of the KL divergence from the first", "nats", higher_is_better=False),
+        "kl": Score("KL divergence barrier", "nats", higher_is_better=False),
     }
     return Measurement(measure, scores, of="pair", needs=frozenset({"labels"}))
 
