@@ -34,13 +34,7 @@ from repcon_jax.tasks.study.config import MergeConfig, StudyConfig, plain_study
 from repcon_jax.training.optimisers import OptimiserConfig
 
 ARGUMENTS = {
-    "data": {
-        "digits": {"name": "digits"},
-        "scenes": {"name": "scenes"},
-        "cifar10": {"name": "cifar10"},
-        "fashion_mnist": {"name": "fashion_mnist"},
-        "usps": {"name": "usps"},
-    },
+    "data": {name: name for name in ("digits", "scenes", "cifar10", "fashion_mnist", "usps")},
     "encoder": {name: name for name in ("vgg11", "resnet18", "mlp")},
     "size": {
         "small": {"image_size": 16, "duration": "600 steps", "batch_size": 128, "test_examples": 2000},
@@ -86,7 +80,10 @@ def get_config(arguments: str | None = None) -> ConfigDict:
         compared=(("h_score", "probe"),),
         test_examples=size["test_examples"],
     )
-    return ConfigDict(plain_study(config), sort_keys=False)  # tables follow the order of the networks
+    values, plain = ConfigDict(plain_study(config), sort_keys=False), plain_study(config)
+    for field in ("networks", "merges", "measurements", "targets"):
+        setattr(values, field, ConfigDict(plain[field], sort_keys=False))  # figures and tables follow their order
+    return values
 
 
 def _run(chosen: dict[str, str], title: str, objective: Choice, head: str) -> ExperimentConfig:
@@ -113,9 +110,8 @@ def _distillation(locality: float) -> Choice:
 
 def _data(chosen: dict[str, str]) -> DataConfig:
     side = ARGUMENTS["size"][chosen["size"]]["image_size"]
-    if chosen["data"] in ("digits", "scenes"):
-        options = SOURCES.options(chosen["data"]) | {"image_size": side}
-        return DataConfig(chosen["data"], options=options)
+    if chosen["data"] in SOURCES.names():  # drawn at that size
+        return DataConfig(chosen["data"], options=SOURCES.options(chosen["data"]) | {"image_size": side})
     return DataConfig(chosen["data"], image_size=side)
 
 

@@ -1,5 +1,6 @@
 """What lies on the straight line between two networks of one architecture."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -15,6 +16,10 @@ from repcon_jax.models import Network
 
 Walk = Callable[[Network, Network], dict[str, Float[np.ndarray, " points"]]]
 
+# Equal texts give the same metric, and equal evaluations the same program: one is compiled for all pairs of a model.
+_metric = functools.cache(build_metric)
+_evaluate = jax.jit(Evaluation.evaluate, static_argnums=0)
+
 
 def walk_between(
     network: Network,
@@ -26,7 +31,7 @@ def walk_between(
     num_classes: int = 0,
     batch_size: int = 256,
 ) -> Walk:
-    """A function of two networks that measures metrics at points of the line between them; compiled once for all pairs.
+    """A function of two networks that measures metrics at points of the line between them.
 
     Args:
         network: gives model and pixels of all that are measured.
@@ -44,18 +49,17 @@ def walk_between(
         model=network.model,
         pixels=network.pixels,
         locate=on_path,
-        metrics=tuple((text, build_metric(text)) for text in metrics),
+        metrics=tuple((text, _metric(text)) for text in metrics),
         batch_norm=batch_norm,
         num_classes=num_classes,
         batch_size=batch_size,
         measured_on=(part,),
     )
-    evaluate = jax.jit(evaluation.evaluate)
     points: Float[Array, "points 1"] = jnp.linspace(0, 1, num_points)[:, None]
 
     def walk(first: Network, second: Network) -> dict[str, Float[np.ndarray, " points"]]:
         states = states_for(batch_norm, [first.model_state, second.model_state])
-        values = evaluate((linear_path(first.params, second.params), states), data, points)
+        values = _evaluate(evaluation, (linear_path(first.params, second.params), states), data, points)
         return {metric: np.asarray(values[f"{part}/{metric}"], float) for metric in metrics}
 
     return walk

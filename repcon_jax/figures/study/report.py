@@ -1,29 +1,67 @@
 """``report.md`` of a study."""
 
 import pathlib
-from typing import Any
+from collections.abc import Iterable
 
+from repcon_jax.figures.study.places import Results, meaning, short_name
 from repcon_jax.figures.study.tables import study_tables
 from repcon_jax.records.files import write_atomically
 
 
-def write_study_report(workdir: pathlib.Path, results: dict[str, Any]) -> pathlib.Path:
-    """Writes ``report.md`` with the tables and the pictures in ``figures/``.
+def write_study_report(workdir: pathlib.Path, results: Results, pictures: Iterable[pathlib.Path]) -> pathlib.Path:
+    """Writes ``report.md`` with the tables and the pictures.
 
     Args:
         workdir: of the study.
         results: of it.
+        pictures: in the folder ``figures/`` of the work directory.
+    Returns:
+        Path of the report.
     """
-    seeds = ", ".join(map(str, results["seeds"]))
-    over = f"the seeds {seeds}" if len(results["seeds"]) > 1 else f"{results['draws']} draws of training examples"
-    pictures = sorted((workdir / "figures").glob("*.png"))
     sections = [
         f"# {results['title']}",
-        f"Means and half of their 95% intervals (Student's t) over {over}; differences are paired. A claim holds or "
-        "fails where the whole interval of the difference says so, and is undecided otherwise.",
+        " ".join(filter(None, [_spread(results), _shots(results), _differences(results), _claims(results)])),
+        _about(results),
         study_tables(results),
         *(f"![{picture.stem}](figures/{picture.name})" for picture in pictures),
     ]
     path = workdir / "report.md"
-    write_atomically(path, "\n\n".join(sections) + "\n")
+    write_atomically(path, "\n\n".join(filter(None, sections)) + "\n")
     return path
+
+
+def _spread(results: Results) -> str:
+    seeds, draws = results["seeds"], results["draws"]
+    drawn = f"{draws} draws of training examples" if draws > 1 else ""
+    if len(seeds) > 1:
+        over = f"the seeds {', '.join(map(str, seeds))}"
+        averaged = f", each first averaged over {drawn} (of a network without seeds, over these)" if drawn else ""
+        return f"Means ± half of their 95% interval (Student's t) over {over}{averaged}."
+    if drawn:
+        return f"Means ± half of their 95% interval (Student's t) over {drawn}, with one network each."
+    return "One network and one draw each, so no intervals."
+
+
+def _shots(results: Results) -> str:
+    return "Shots are training examples of each class." if results["shots"] else ""
+
+
+def _differences(results: Results) -> str:
+    if not results["differences"]:
+        return ""
+    return "Differences are taken in pairs of one seed and draw, and are bold where 0 lies outside of their interval."
+
+
+def _claims(results: Results) -> str:
+    if not results["claims"]:
+        return ""
+    return (
+        "A claim holds where the whole interval of the difference is beyond its threshold, fails where none of it "
+        "is and is undecided otherwise; thresholds are in plain units: 0.01 of an accuracy is one percentage point."
+    )
+
+
+def _about(results: Results) -> str:
+    """How scores are measured, where they say so."""
+    meanings = {short_name(results, name): meaning(results, name) for name in results["scores"]}
+    return "\n".join(f"- `{name}`: {score.about}." for name, score in meanings.items() if score.about)

@@ -6,45 +6,62 @@ import math
 import pathlib
 from typing import Any
 
-from repcon_jax.figures.study.places import meaning, of_kind, score_name, setting_title, settings, shown, unit_of
+from repcon_jax.figures.numbers import axis_label, factor
+from repcon_jax.figures.study.places import (
+    Means,
+    Results,
+    differences_of,
+    direction,
+    meaning,
+    means_of,
+    score_name,
+    setting_of,
+    settings,
+    short_name,
+    unit_of,
+)
+from repcon_jax.figures.tables import Rows, markdown
 from repcon_jax.records.files import write_atomically
 from repcon_jax.records.scores import Score
 
-Rows = list[list[str]]
-_COLUMNS = ("measurement", "score", "unit", "networks", "target", "shots", "mean", "low", "high", "count")
+_PLACE = ("measurement", "score", "label", "unit", "higher_is_better", "network", "other_network", "target", "shots")
+_NUMBERS = ("mean", "low", "high", "count")
 
 
-def study_tables(results: dict[str, Any]) -> str:
-    """Every score by network and target, mean and half of the 95% interval; then differences and claims.
+def study_tables(results: Results) -> str:
+    """Claims and their verdicts; every score by network and target, with differences to the baseline; correlations.
 
     Args:
         results: of a study.
     """
-    tables = [_of_score(results, *scored) for count in (1, 2) for scored in of_kind(results, count).items()]
-    if results["differences"]:
-        tables.append(_differences(results))
-    if results["claims"]:
-        tables.append(_claims(results))
-    if results["compared"]:
+    tables = [_claims(results)] if results["claims"] else []
+    differences = differences_of(results)
+    for name, means in (means_of(results, 1) | means_of(results, 2)).items():
+        tables.append(_titled(results, name, means, meaning(results, name)))
+        if name in differences:
+            tables.append(_of_differences(results, name, differences[name]))
+    if any(compared["targets"] for compared in results["compared"]):
         tables.append(_compared(results))
     return "\n\n".join(tables)
 
 
-def write_study_tables(workdir: pathlib.Path, results: dict[str, Any]) -> None:
-    """Writes ``means.csv``, a line a mean, in plain units (fractions, not percent).
+def write_study_tables(workdir: pathlib.Path, results: Results) -> None:
+    """Writes ``means.csv`` and ``differences.csv``, a line a mean, in plain units (fractions, not percent).
 
     Args:
         workdir: of the study.
         results: of it.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for mean in results["means"]:
-        unit = meaning(results, score_name(mean)).unit
-        row = {**mean, "unit": unit, "networks": " & ".join(mean["networks"])}
-        writer.writerow([row[name] for name in _COLUMNS])
-    write_atomically(workdir / "means.csv", stream.getvalue())
+    differences = [mean for means in differences_of(results).values() for mean in means]
+    for name, means in (("means", results["means"]), ("differences", differences)):
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, (*_PLACE, *_NUMBERS), extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for mean in means:
+            score, (network, *other) = meaning(results, score_name(mean)), mean["networks"]
+            declared = {"label": score.label, "unit": score.unit, "higher_is_better": score.higher_is_better}
+            writer.writerow({**mean, **declared, "network": network, "other_network": "".join(other)})
+        write_atomically(workdir / f"{name}.csv", stream.getvalue())
 
 
 def with_interval(mean: dict[str, Any], score: Score) -> str:
@@ -52,60 +69,89 @@ def with_interval(mean: dict[str, Any], score: Score) -> str:
 
     >>> with_interval({"mean": 0.5, "low": 0.4, "high": 0.6}, Score("accuracy", "fraction"))
     '50.00 ± 10.00'
+    >>> with_interval({"mean": 2.3456, "low": 2.2, "high": 2.5}, Score("loss", "nats"))
+    '2.35 ± 0.15'
+    >>> with_interval({"mean": None, "low": None, "high": None}, Score("accuracy", "fraction"))
+    'not finite'
     """
-    digits = ".2f" if score.unit == "fraction" else ".4g"
-    if not math.isfinite(mean["mean"]):
+    if mean["mean"] is None:
         return "not finite"
-    text = f"{shown(mean['mean'], score):{digits}}"
+    middle = factor(score) * mean["mean"]
     if mean["low"] is None:
-        return text
-    half = (mean["high"] - mean["low"]) / 2
-    return f"{text} ± {shown(half, score):{'.2f' if score.unit == 'fraction' else '.2g'}}"
+        return format(middle, "z.2f" if score.unit == "fraction" else ".4g")
+    half = factor(score) * (mean["high"] - mean["low"]) / 2
+    decimals = 2 if score.unit == "fraction" else _decimals(middle, half)
+    formats = (".4g", ".2g") if decimals is None else (f"z.{decimals}f",) * 2
+    return f"{middle:{formats[0]}} ± {half:{formats[1]}}"
 
 
-def _of_score(results: dict[str, Any], name: str, means: list[dict[str, Any]]) -> str:
-    score, places = meaning(results, name), settings(means)
-    by_place = {(tuple(mean["networks"]), (mean["target"], mean["shots"])): mean for mean in means}
-    rows = [[f"{name}: {score.label}{unit_of(score)}", *(setting_title(*place) or "all" for place in places)]]
-    for networks in dict.fromkeys(tuple(mean["networks"]) for mean in means):
-        cells = [by_place.get((networks, place)) for place in places]
-        rows.append([" and ".join(networks), *("" if mean is None else with_interval(mean, score) for mean in cells)])
-    return markdown(rows)
+def _decimals(middle: float, half: float) -> int | None:
+    """As many that two digits of the half and three of the larger are shown; None where they would be too many."""
+    if half == 0:
+        return None
+    wanted = max(1 - math.floor(math.log10(half)), 2 - math.floor(math.log10(max(half, abs(middle)))))
+    return max(wanted, 0) if -2 <= wanted <= 6 else None
 
 
-def _differences(results: dict[str, Any]) -> str:
-    rows = [[f"difference to {results['baseline']}", "score", "target", "difference"]]
-    for row in results["differences"]:
-        score = meaning(results, score_name(row))
-        label = f"{score_name(row)}{unit_of(score)}"
-        rows.append([row["network"], label, setting_title(row["target"], row["shots"]), with_interval(row, score)])
-    return markdown(rows)
+def _titled(results: Results, name: str, means: Means, score: Score) -> str:
+    targets = {mean["target"] for mean in means}
+    where = f" on {targets.pop()}" if len(targets) == 1 and None not in targets else ""
+    title = f"**{short_name(results, name)}{where}: {axis_label(score)}{direction(score)}**"
+    return f"{title}\n\n{markdown(_grid(means, score), words=1)}"
 
 
-def _claims(results: dict[str, Any]) -> str:
-    rows = [["claim", "target", "difference", "verdict"]]
+def _of_differences(results: Results, name: str, differences: Means) -> str:
+    score = meaning(results, name)
+    unit = unit_of(score, difference=True)
+    title = f"**{short_name(results, name)}, difference to {results['baseline']}{f' ({unit})' if unit else ''}**"
+    return f"{title}\n\n{markdown(_grid(differences, score, stressed=True), words=1)}"
+
+
+def _grid(means: Means, score: Score, stressed: bool = False) -> Rows:
+    """Networks below each other; beside each other targets, or numbers of shots where there is one target."""
+    places = settings(means)
+    targets, shots = (list(dict.fromkeys(column)) for column in zip(*places, strict=True))
+    across = "target" if len(targets) > 1 or shots == [None] else "shots"
+    groups, columns = (shots, targets) if across == "target" else (targets, shots)
+    named = len(groups) > 1
+    titles = ["mean"] if len(columns) == 1 else [f"{_shots(c)} shots" if across == "shots" else c for c in columns]
+    rows = [["networks" if len(means[0]["networks"]) > 1 else "network", *(["shots"] if named else []), *titles]]
+    networks = dict.fromkeys(tuple(mean["networks"]) for mean in means)
+    by_place = {(tuple(mean["networks"]), setting_of(mean)): mean for mean in means}
+    for group in groups:
+        for pair in networks:
+            order = [(column, group) if across == "target" else (group, column) for column in columns]
+            cells = [_cell(by_place.get((pair, place)), score, stressed) for place in order]
+            rows.append([" and ".join(pair), *([_shots(group)] if named else []), *cells])
+    return rows
+
+
+def _shots(value: int | None) -> str:
+    return "all" if value is None else str(value)
+
+
+def _cell(mean: dict[str, Any] | None, score: Score, stressed: bool) -> str:
+    if mean is None:
+        return ""
+    text = with_interval(mean, score)
+    apart = mean["low"] is not None and (mean["low"] > 0 or mean["high"] < 0)
+    return f"**{text}**" if stressed and apart else text
+
+
+def _claims(results: Results) -> str:
+    rows = [["claim", "on", "difference", "verdict"]]
     for row in results["claims"]:
         score = meaning(results, score_name(row))
-        difference = f"{with_interval(row, score)}{unit_of(score)}"
-        rows.append([f"`{row['claim']}`", setting_title(row["target"], row["shots"]), difference, row["verdict"]])
-    return markdown(rows)
+        difference = f"{with_interval(row, score)} {unit_of(score, difference=True)}".rstrip()
+        rows.append([f"`{row['claim']}`", str(setting_of(row)), difference, row["verdict"]])
+    return markdown(rows, words=4)
 
 
-def _compared(results: dict[str, Any]) -> str:
-    rows = [["compared", "target", "networks", "Kendall's tau"]]
+def _compared(results: Results) -> str:
+    rows = [["compared", "on", "networks", "Kendall's tau"]]
     for compared in results["compared"]:
+        names = " and ".join(short_name(results, name) for name in compared["scores"])
         for place in compared["targets"]:
-            tau = place["kendall_tau"]
-            names = " and ".join(compared["scores"])
-            count = str(len(place["points"]))
-            rows.append(
-                [names, setting_title(place["target"], place["shots"]), count, "" if tau is None else f"{tau:.2f}"]
-            )
-    return markdown(rows)
-
-
-def markdown(rows: Rows) -> str:
-    """Rows as a Markdown table, the first of them its head, numbers to the right."""
-    lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines)
+            tau = "" if place["kendall_tau"] is None else f"{place['kendall_tau']:.2f}"
+            rows.append([names, str(setting_of(place)), str(len(place["points"])), tau])
+    return markdown(rows, words=2)

@@ -1,7 +1,6 @@
 """The values measured so far along one surface, on disk: a line a point, so that a kill costs one chunk."""
 
 import json
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from repcon_jax.errors import CheckpointError
+from repcon_jax.records.lines import append_lines, read_lines
 
 At = tuple[float, ...]
 
@@ -27,7 +27,7 @@ class PointStore:
         """Reads what is there; a last line that a kill cut short is dropped."""
         self._file = file
         self._known: dict[At, dict[str, float]] = {}
-        lines = [line for line in map(_parse, file.read_text().splitlines()) if line] if file.exists() else []
+        lines = read_lines(file)
         if lines and lines[0].get("about") != json.loads(json.dumps(about)):
             raise CheckpointError(
                 f"{file} holds values of other networks or another surface; move it away or use another work directory."
@@ -35,8 +35,7 @@ class PointStore:
         for line in lines[1:]:
             self._known.setdefault(tuple(line["at"]), {}).update(line["values"])
         if not lines:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._append([{"about": about}])
+            append_lines(file, [{"about": about}])
 
     def missing(self, coordinates: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """Those of the coordinates [points, dimensions] at which a metric is not known yet."""
@@ -50,21 +49,12 @@ class PointStore:
             row = {name: float(column[i]) for name, column in values.items()}
             self._known.setdefault(at, {}).update(row)
             lines.append({"at": at, "values": row})
-        self._append(lines)
+        append_lines(self._file, lines)
 
     def values(self, coordinates: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Metrics {name: [points]} at coordinates that are all known."""
         rows = [self._known[at] for at in _keys(coordinates)]
         return {name: np.array([row[name] for row in rows]) for name in names}
-
-    def _append(self, lines: list[dict[str, Any]]) -> None:
-        # A line that was cut short must not swallow the next one.
-        text = self._file.read_text() if self._file.exists() else ""
-        start = "\n" if text and not text.endswith("\n") else ""
-        with self._file.open("a") as file:
-            file.write(start + "".join(json.dumps(line) + "\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def as_json(values: np.ndarray | np.floating) -> Any:
@@ -79,10 +69,3 @@ def as_json(values: np.ndarray | np.floating) -> Any:
 def _keys(coordinates: np.ndarray) -> list[At]:
     """Coordinates as float32 sees them, which is how they are evaluated."""
     return [tuple(float(x) for x in row) for row in np.asarray(coordinates, np.float32)]
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None

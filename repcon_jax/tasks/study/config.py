@@ -1,16 +1,18 @@
 """The config of a study: which networks, on which targets, measured how, and what is claimed."""
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from repcon_jax.data import DataConfig
 from repcon_jax.errors import ArgumentError, check_range, did_you_mean
 from repcon_jax.merging import MERGING_METHODS
 from repcon_jax.options.schema import to_dataclass, to_dict
+from repcon_jax.records.scores import Score
 from repcon_jax.run.config import plain_config
 from repcon_jax.run.runs import order_of, run_config
-from repcon_jax.tasks.study.claims import Claim, parse_claim
+from repcon_jax.tasks.study.claims import NAME, Claim, parse_claim, resolve_score
 from repcon_jax.tasks.study.measurements import MEASUREMENTS, Measurement
 
 
@@ -31,10 +33,13 @@ class MergeConfig:
 class StudyConfig:
     """One study, complete: every measurement of every network, or pair of them, on every target.
 
+    Names consist of letters, digits and any of ``_.+-``.
+
     Args:
         title: one line for the report.
-        networks: by name the reference of each, see ``repcon_jax.run.references``; a ``*`` for the member stands for
-            all seeds of a run, over which means and intervals are taken.
+        networks: by name the reference of each, see ``repcon_jax.run.references``; one with a ``*`` for the member
+            stands for all seeds of a run, over which means and intervals are taken, and any other for a single network,
+            which stands beside every seed.
         measurements: by name what is measured: names of ``repcon_jax.tasks.study.measurements``, with options where
             they differ from the defaults.
         targets: data sets by name.
@@ -42,12 +47,14 @@ class StudyConfig:
         runs: configs of the runs that are trained first, by name, see ``repcon_jax.run.runs``.
         merges: by name networks that are made of others, seed by seed, and measured like them.
         shots: numbers of training examples of each class that are drawn from a target; () takes all, once.
-        draws: how often examples are drawn anew for each number of shots.
+        draws: how often they are drawn anew for each number of shots; a larger number of one draw adds to a smaller.
         baseline: the network with which all others are compared, in pairs of one seed and draw; None for no comparison.
-        claims: such as ``"probe: student - teacher > 0"``; each gets a verdict: it holds or fails where the whole 95%
-            interval says so, and is undecided otherwise.
-        compared: pairs of measurements whose values are drawn against each other, with their rank correlation.
-        test_examples: examples of each target's test set, classes in proportion; None for all.
+        claims: such as ``"probe: student - teacher > 0"``, in the unit of the score, so that 0.01 of an accuracy is a
+            percentage point; each gets a verdict: it holds or fails where the whole 95% interval says so, and is
+            undecided otherwise.
+        compared: pairs of measurements of single networks whose values are drawn against each other, with their rank
+            correlation; ``MEASUREMENT/SCORE`` for another than the first score of one.
+        test_examples: examples of each target's test set at most, classes in proportion; None for all.
         recalibration_examples: training images that batch norm statistics of merged networks are measured on.
         batch_size: images at once.
         seed: of all draws, which are the same for all networks.
@@ -80,31 +87,44 @@ class StudyConfig:
             check_range("shots", number, 1)
         if self.test_examples is not None:
             check_range("test_examples", self.test_examples, 2)
-        if not self.networks or not self.measurements:
-            raise ArgumentError("networks and measurements", "must each name at least one")
         self._check_names()
-        built = self.built_measurements()
-        if any(measurement.has_target for measurement in built.values()) and not self.targets:
-            raise ArgumentError("targets", "is empty but a measurement reads a data set", "name one")
+        self._check_merges()
+        self._check_measurements()
+        if self.baseline is not None:
+            self._check_known("baseline", self.baseline, self.all_networks)
         self.parsed_claims()
+        self.compared_scores()
         order_of(self.runs)
 
     def _check_names(self) -> None:
+        for field in ("networks", "measurements", "targets", "merges"):
+            names = getattr(self, field)
+            if not names and field in ("networks", "measurements"):
+                raise ArgumentError(field, "is empty but must name at least one", f"add an entry to {field}")
+            for name in names:
+                if not re.fullmatch(NAME, name):
+                    problem = f"has the name {name!r} but names consist of letters, digits and any of _.+-"
+                    raise ArgumentError(field, problem, "rename it")
+
+    def _check_merges(self) -> None:
         for name, merge in self.merges.items():
             if name in self.networks:
                 raise ArgumentError(f"merges.{name}", "is the name of a network too", "rename one of them")
             if len(merge.networks) < 2:
                 raise ArgumentError(f"merges.{name}.networks", f"is {merge.networks} but must name at least two")
             for part in merge.networks:
-                self._known(f"merges.{name}.networks", part, self.networks)
+                self._check_known(f"merges.{name}.networks", part, self.networks)
             MERGING_METHODS.parse(merge.method, f"merges.{name}.method")
-        if self.baseline is not None:
-            self._known("baseline", self.baseline, self.all_networks)
-        for pair in self.compared:
-            for name in pair:
-                self._known("compared", name, self.measurements)
 
-    def _known(self, field: str, name: str, names: Mapping[str, Any] | tuple[str, ...]) -> None:
+    def _check_measurements(self) -> None:
+        for name, measurement in self.built_measurements().items():
+            if measurement.has_target and not self.targets:
+                raise ArgumentError("targets", f"is empty but measurements.{name} reads a data set", "name one")
+            if measurement.of == "pair" and len(self.all_networks) < 2:
+                problem = "is of pairs but there is a single network"
+                raise ArgumentError(f"measurements.{name}", problem, "name another network or drop the measurement")
+
+    def _check_known(self, field: str, name: str, names: Collection[str]) -> None:
         if name not in names:
             raise ArgumentError(field, f"names {name!r}, which does not exist", did_you_mean(name, names))
 
@@ -117,9 +137,24 @@ class StudyConfig:
         """The measurements by name."""
         return {name: MEASUREMENTS.parse(text, f"measurements.{name}") for name, text in self.measurements.items()}
 
+    def scores(self, *of: Literal["network", "pair"]) -> dict[str, Score]:
+        """What is measured, by ``"MEASUREMENT/SCORE"``.
+
+        Args:
+            *of: networks, pairs or both.
+        """
+        chosen = {name: built for name, built in self.built_measurements().items() if built.of in of}
+        return {f"{name}/{score}": meaning for name, built in chosen.items() for score, meaning in built.scores.items()}
+
     def parsed_claims(self) -> dict[str, Claim]:
         """The claims by their text."""
-        return {text: parse_claim(text, self.all_networks, self.measurements) for text in self.claims}
+        scores = self.scores("network")
+        return {text: parse_claim(text, self.all_networks, scores) for text in self.claims}
+
+    def compared_scores(self) -> list[tuple[str, str]]:
+        """The scores that are drawn against each other, ``"MEASUREMENT/SCORE"``."""
+        scores = self.scores("network")
+        return [tuple(resolve_score("compared", name, scores) for name in pair) for pair in self.compared]
 
 
 def parse_study(values: Mapping[str, Any]) -> StudyConfig:

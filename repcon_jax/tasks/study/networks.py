@@ -1,43 +1,88 @@
 """The networks of a study, seed by seed: read from checkpoints, and made of one another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jax
+import jax.numpy as jnp
 
-from repcon_jax.errors import CheckpointError
+from repcon_jax.errors import ArgumentError, CheckpointError, ConfigError, TreeError
 from repcon_jax.merging import MERGING_METHODS
-from repcon_jax.models import Network
 from repcon_jax.run.members import names_of
 from repcon_jax.run.references import Loaded, expand
 from repcon_jax.run.runs import Runs, run_config
 from repcon_jax.tasks.study.config import StudyConfig
 from repcon_jax.training.checkpoints import tree_digest
 
+# None for what is a single network and stands beside every seed.
 Seed = int | None
 BySeed = dict[Seed, Loaded]
 
 
+def references_of(config: StudyConfig) -> dict[str, dict[Seed, str]]:
+    """The references of all networks but the merged ones, by name and seed.
+
+    Raises:
+        ConfigError: one names what does not exist, or members that differ in more than seeds; or networks that are to
+            be merged or compared have no seeds in common.
+    """
+    references = {}
+    for name, reference in config.networks.items():
+        try:
+            references[name] = seeds_of_reference(reference, config.runs)
+        except ConfigError as error:
+            raise ConfigError(f"networks.{name}: {error}") from error
+    _check_seeds(config, {name: set(by_seed) for name, by_seed in references.items()})
+    return references
+
+
 def seeds_of_reference(reference: str, runs: Runs) -> dict[Seed, str]:
-    """The references that one stands for by the seed of their member; None where it is no member of a study's run.
+    """The references that one stands for: by seed where its member has a ``*``, otherwise itself.
 
     Raises:
         ConfigError: the reference names what does not exist, or members that differ in more than seeds.
     """
     expanded = expand(reference, runs)
-    run = reference.partition(":")[0].split("/")[0]
-    if run not in runs:
+    words = reference.partition(":")[0].split("/")
+    if words[0] not in runs or not set(words[1]) & set("*?["):
         return {None: expanded[0]}
-    seeds = {str(member): member.seed for member in names_of(run_config(runs, run))}
+    seeds = {str(member): member.seed for member in names_of(run_config(runs, words[0]))}
     by_seed: dict[Seed, str] = {}
     for one in expanded:
-        seed = seeds[one.split("/")[1]]
-        if seed in by_seed:
-            raise CheckpointError(
-                f"reference {reference!r} stands for several members of seed {seed}; name the values in which they "
-                "differ, such as RUN/locality_1.0__*/end."
+        member = one.split("/")[1]
+        if (other := by_seed.setdefault(seeds[member], one)) is not one:
+            raise ConfigError(
+                f"reference {reference!r} stands for several members of seed {seeds[member]}, {other.split('/')[1]} "
+                f"and {member}; name the values in which they differ, such as "
+                f"{words[0]}/{member.removesuffix(f'seed_{seeds[member]}')}*/{words[2]}."
             )
-        by_seed[seed] = one
     return by_seed
+
+
+def _check_seeds(config: StudyConfig, seeds: dict[str, set[Seed]]) -> None:
+    """Checks that what is merged has the same seeds, and what is compared one in common."""
+    for name, merge in config.merges.items():
+        seeds[name] = set.union(*(seeds[part] for part in merge.networks))
+        seeds[name] = seeds[name] - {None} or {None}
+        for part in merge.networks:
+            if seeds[part] not in (seeds[name], {None}):
+                raise ConfigError(
+                    f"merges.{name}.networks: {part!r} has {_in_words(seeds[part])} but together they have "
+                    f"{_in_words(seeds[name])}; merge networks of the same seeds."
+                )
+    pairs = {"claims": [(claim.first, claim.second) for claim in config.parsed_claims().values()]}
+    if config.baseline is not None:
+        pairs["baseline"] = [(name, config.baseline) for name in config.all_networks]
+    for field, names in pairs.items():
+        for first, second in names:
+            if None not in seeds[first] | seeds[second] and not seeds[first] & seeds[second]:
+                raise ConfigError(
+                    f"{field} compares {first!r} of {_in_words(seeds[first])} with {second!r} of "
+                    f"{_in_words(seeds[second])}, which have none in common; name networks of the same seeds."
+                )
+
+
+def _in_words(seeds: set[Seed]) -> str:
+    return f"the seeds {', '.join(map(str, sorted(seeds, key=str)))}"
 
 
 def load_networks(config: StudyConfig, load: Callable[[str], Loaded]) -> dict[str, BySeed]:
@@ -47,38 +92,43 @@ def load_networks(config: StudyConfig, load: Callable[[str], Loaded]) -> dict[st
         config: of the study.
         load: reference -> network.
     Raises:
-        UserError: a checkpoint is missing or damaged, or networks cannot be merged.
+        UserError: a checkpoint is missing, damaged or no single network, or networks cannot be merged.
     """
-    networks = {
-        name: {seed: load(one) for seed, one in seeds_of_reference(reference, config.runs).items()}
-        for name, reference in config.networks.items()
-    }
-    for name, merge in config.merges.items():
-        method = MERGING_METHODS.parse(merge.method, f"merges.{name}.method")
-        parts = [networks[part] for part in merge.networks]
-        networks[name] = {
-            seed: _merged(name, method, [of_seed(part, seed) for part in parts]) for seed in _seeds(parts)
-        }
+    networks: dict[str, BySeed] = {}
+    for name, references in references_of(config).items():
+        networks[name] = {seed: load(reference) for seed, reference in references.items()}
+        for one in networks[name].values():
+            if not {"encoder", "head"} <= one.network.params.keys():
+                raise CheckpointError(
+                    f"networks.{name} is {one.name!r}, which holds no encoder with a head but "
+                    f"{', '.join(map(str, one.network.params))}; name a part that is a network, such as "
+                    f"{one.name.partition(':')[0]}:teacher."
+                )
+    for name in config.merges:
+        networks[name] = _merged(config, name, networks)
     return networks
 
 
-def all_seeds(networks: dict[str, BySeed]) -> list[Seed]:
-    """The seeds of all networks, ascending; [None] where none has one."""
-    return _seeds(list(networks.values()))
+def all_seeds(networks: Iterable[BySeed]) -> list[Seed]:
+    """The seeds of some networks, ascending; [None] where none has one."""
+    return sorted({seed for by_seed in networks for seed in by_seed if seed is not None}) or [None]
 
 
 def of_seed(by_seed: BySeed, seed: Seed) -> Loaded | None:
-    """The network of a seed, or the only one there is, which stands beside every seed; None where there is none."""
+    """The network of a seed, or the single one that stands beside every seed; None where there is neither."""
     return by_seed.get(seed, by_seed.get(None))
 
 
-def _seeds(networks: list[BySeed]) -> list[Seed]:
-    seeds = sorted({seed for by_seed in networks for seed in by_seed if seed is not None})
-    return list(seeds) or [None]
-
-
-def _merged(name: str, method: Callable[[list[Network]], Network], parts: list[Loaded | None]) -> Loaded:
-    if None in parts:
-        raise CheckpointError(f"merges.{name} takes networks of other seeds than one another; train the same seeds.")
-    network = jax.tree.map(jax.numpy.asarray, method([part.network for part in parts]))
-    return Loaded(name, network, tree_digest((network.params, network.model_state)))
+def _merged(config: StudyConfig, name: str, networks: dict[str, BySeed]) -> BySeed:
+    merge = config.merges[name]
+    method = MERGING_METHODS.parse(merge.method, f"merges.{name}.method")
+    parts = [networks[part] for part in merge.networks]
+    by_seed: BySeed = {}
+    for seed in all_seeds(parts):
+        try:
+            network = method([of_seed(part, seed).network for part in parts])
+        except (ArgumentError, TreeError) as error:
+            raise ConfigError(f"merges.{name} with {merge.method!r} of {', '.join(merge.networks)}: {error}") from error
+        network = jax.tree.map(jnp.asarray, network)
+        by_seed[seed] = Loaded(name, network, tree_digest((network.params, network.model_state)))
+    return by_seed

@@ -9,6 +9,9 @@ from repcon_jax.errors import CheckpointError
 from repcon_jax.records.lines import append_lines, read_lines
 
 Row = dict[str, Any]
+"""Measurement, score, networks, target, shots, draw, seed, and the value, which is None where it is not finite."""
+
+FIELDS = frozenset({"measurement", "score", "networks", "target", "shots", "draw", "seed", "value"})
 
 
 class RowStore:
@@ -21,13 +24,14 @@ class RowStore:
     """
 
     def __init__(self, file: pathlib.Path) -> None:
-        """Reads what is there; a last line that a kill cut short is dropped."""
+        """Reads what is there; lines that a kill cut short are left out."""
         self._file = file
         self._known: dict[str, list[Row]] = {}
         for line in read_lines(file):
-            if not isinstance(line, dict) or {"about", "rows"} - line.keys():
+            rows = line.get("rows")
+            if not isinstance(line.get("about"), str) or not isinstance(rows, list) or not all(map(_is_row, rows)):
                 raise CheckpointError(f"{file} holds no rows of a study; move it away or use another work directory.")
-            self._known[line["about"]] = line["rows"]
+            self._known[line["about"]] = rows
 
     def rows(self, about: dict[str, Any]) -> list[Row] | None:
         """What was measured of something; None where it was not measured yet."""
@@ -40,9 +44,12 @@ class RowStore:
             about: everything that the values depend on, as JSON values, such as digests of networks.
             rows: none where there was nothing to measure.
         """
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         append_lines(self._file, [{"about": _digest(about), "rows": rows}])
         self._known[_digest(about)] = rows
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and row.keys() == FIELDS
 
 
 def _digest(about: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """A study from config to report: its runs trained, its networks measured, its claims judged, its figures drawn."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -7,27 +8,23 @@ from typing import Any
 
 from repcon_jax.figures.study import write_study_figures, write_study_report, write_study_tables
 from repcon_jax.machine.stopping import stop_requests
-from repcon_jax.records.files import write_json
-from repcon_jax.run.references import expand, load_reference
+from repcon_jax.records.files import read_json, write_json
+from repcon_jax.run.references import load_reference
 from repcon_jax.run.runs import train_runs
 from repcon_jax.run.stages import begun, finished
 from repcon_jax.tasks.study.config import StudyConfig, parse_study, plain_study
 from repcon_jax.tasks.study.measuring import measure_all
-from repcon_jax.tasks.study.networks import load_networks, seeds_of_reference
+from repcon_jax.tasks.study.networks import load_networks, references_of
 from repcon_jax.tasks.study.rows import RowStore
 from repcon_jax.tasks.study.summary import summarise_study
-
-# Rows are kept by what they were measured of, so a later start may ask for others.
-_MAY_DIFFER = (
-    *("title", "networks", "merges", "measurements", "targets", "shots", "draws", "baseline", "claims", "compared"),
-    *("test_examples", "recalibration_examples", "batch_size"),
-)
+from repcon_jax.tasks.study.targets import load_targets
 
 
 def run_study(config: StudyConfig, workdir: pathlib.Path, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Trains what must be trained, measures, compares and draws; goes on where an earlier start was stopped.
 
-    In the same work directory other networks, targets, measurements and claims may be asked for: what is known is read.
+    In the same work directory other runs, networks, targets, measurements and claims may be asked for: what is known is
+    read.
 
     Args:
         config: what to do.
@@ -40,22 +37,30 @@ def run_study(config: StudyConfig, workdir: pathlib.Path, say: Callable[[str], N
         Stopped: the user or the system asked to stop; the same command goes on.
     """
     plain = plain_study(config)
-    if (results := finished(workdir, plain, _complete, _MAY_DIFFER, say)) is not None:
+    if (results := finished(workdir, plain, _complete, _may_differ(config, workdir), say)) is not None:
         return results
-    for reference in config.networks.values():  # wrong names are found before anything is trained
-        expand(reference, config.runs)
-        seeds_of_reference(reference, config.runs)
+    references_of(config)  # what is wrong with networks and data is told before anything is trained
+    targets = load_targets(config)
     with begun(workdir, plain):
         train_runs(config.runs, workdir, say)
         networks = load_networks(config, partial(load_reference, workdir=workdir, runs=config.runs))
+        store = RowStore(workdir / "values" / "rows.jsonl")
         with stop_requests() as stop_requested:
-            rows = measure_all(config, networks, RowStore(workdir / "values" / "rows.jsonl"), stop_requested)
+            rows = measure_all(config, networks, targets, store, stop_requested)
         results = summarise_study(config, rows)
         write_study_tables(workdir, results)
-        write_study_figures(workdir / "figures", results)
-        write_study_report(workdir, results)
+        pictures = write_study_figures(workdir / "figures", results)
+        write_study_report(workdir, results, pictures)
         write_json(workdir / "results.json", results)
     return results
+
+
+def _may_differ(config: StudyConfig, workdir: pathlib.Path) -> tuple[str, ...]:
+    """What a later start may change: all but runs that are trained, since rows are kept by what they depend on."""
+    stored = workdir / "config.json"
+    trained = read_json(stored).get("runs", {}) if stored.exists() else {}
+    fields = (field.name for field in dataclasses.fields(config) if field.name not in ("task", "runs"))
+    return (*fields, *(f"runs.{name}" for name in trained.keys() ^ config.runs.keys()))
 
 
 def _complete(values: Mapping[str, Any]) -> dict[str, Any]:

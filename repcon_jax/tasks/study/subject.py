@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
@@ -11,7 +11,8 @@ from repcon_jax.data import Dataset, Splits
 from repcon_jax.models import Network
 from repcon_jax.typing import Key
 
-Extract = Callable[[int, str], Float[Array, "examples size"]]
+Kind = Literal["embedding", "logits"]
+Part = Literal["train", "test"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,12 +20,12 @@ class Subject:
     """One measurement's networks and examples.
 
     Args:
-        networks: one, or two of a pair.
+        networks: one, or two of a pair; merged ones have batch norm statistics of the target.
         splits: of the target; None for a measurement without one.
         drawn: indices of the training examples that may be fitted on.
         key: of what is drawn; the same for all networks.
-        extract: number of the network, part -> its embeddings of all examples of ``"train"`` or ``"test"``, remembered.
-        recalibrate: network -> the same with batch norm statistics measured on the target's training images.
+        outputs: number of the network, kind, part -> its outputs for the training examples drawn or for all test
+            examples, remembered.
         batch_size: images at once.
     """
 
@@ -32,8 +33,7 @@ class Subject:
     splits: Splits | None
     drawn: Int32[np.ndarray, " drawn"]
     key: Key
-    extract: Extract
-    recalibrate: Callable[[Network], Network]
+    outputs: Callable[[int, Kind, Part], Float[Array, "examples size"]]
     batch_size: int = 256
 
     @property
@@ -58,14 +58,12 @@ class Subject:
 
     def train_features(self, which: int = 0) -> Float[Array, "drawn size"]:
         """Embeddings of the training examples that were drawn, by one of the networks."""
-        return self.extract(which, "train")[self.drawn]
+        return self.outputs(which, "embedding", "train")
 
     def test_features(self, which: int = 0) -> Float[Array, "examples size"]:
         """Embeddings of the test examples, by one of the networks."""
-        return self.extract(which, "test")
+        return self.outputs(which, "embedding", "test")
 
-    def train_logits(self) -> jax.Array:
-        """The network's own outputs for the training examples that were drawn, [drawn, outputs]."""
-        images, size = self.train.images, self.batch_size
-        parts = [self.network.apply(images[i : i + size])[0].logits for i in range(0, len(images), size)]
-        return jax.numpy.concatenate(parts)
+    def train_logits(self, which: int = 0) -> Float[Array, "drawn outputs"]:
+        """What the head of one of the networks makes of the training examples that were drawn."""
+        return self.outputs(which, "logits", "train")

@@ -1,7 +1,7 @@
 """What a measurement is, and the registry that finds the files of this folder, one a measurement."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from repcon_jax.options.registry import Registry
@@ -24,14 +24,21 @@ class Measurement:
         of: how many networks it takes: one, or two different ones of the same seed.
         needs: ``target``, images of a data set; ``labels``, these too; ``training``, labelled examples to fit something
             on, which the study draws anew for every draw and every number of shots.
+        examples_needed: the smallest number of training examples that it can fit on.
     """
 
     measure: Callable[["Subject"], dict[str, float] | None]
     scores: dict[str, Score]
     of: Literal["network", "pair"] = "network"
-    needs: frozenset[Need] = field(default_factory=frozenset)
+    needs: frozenset[Need] = frozenset()
+    examples_needed: int = 0
 
     @property
     def has_target(self) -> bool:
         """Whether it reads a data set."""
         return bool(self.needs)
+
+    @property
+    def fits(self) -> bool:
+        """Whether it fits something on training examples, so that draws differ."""
+        return "training" in self.needs

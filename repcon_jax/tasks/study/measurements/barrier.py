@@ -24,7 +24,8 @@ def barrier(
     """The highest rise above the straight line between two networks, on the target's test set.
 
     Where their heads have the target's classes it is that of error and loss; otherwise that of the KL divergence of the
-    outputs on the way from those of the first network. Two networks of different architectures give no row.
+    outputs on the way from those of the first network. Two networks of different architectures, or with several heads,
+    give no row.
 
     Args:
         num_points: on the line, ends included.
@@ -38,18 +39,13 @@ def barrier(
 
     def measure(subject: Subject) -> dict[str, float] | None:
         first, second = subject.networks
-        if signature(first.params) != signature(second.params):
+        metrics = _metrics(subject)
+        if metrics is None or signature(first.params) != signature(second.params):
             return None
-        classifies = _outputs(subject) == subject.num_classes
-        metrics = {"error": "error", "loss": "supervised_loss"} if classifies else {"kl": "kl_divergence"}
         test = Split(jnp.asarray(subject.test.images), jnp.asarray(subject.test.labels, jnp.int32))
         key, size = stream(subject.key, "calibration"), subject.batch_size
-        data = LandscapeData(
-            {"test": test},
-            calibration_batches(subject.splits.train.images, examples, size, key),
-            None if classifies else first,
-            key,
-        )
+        calibration = calibration_batches(subject.splits.train.images, examples, size, key)
+        data = LandscapeData({"test": test}, calibration, first if "kl" in metrics else None, key)
         chosen = tuple(metrics.values())
         walk = walk_between(first, data, chosen, num_points=num_points, batch_norm=batch_norm, batch_size=size)
         values = walk(first, second)
@@ -58,12 +54,17 @@ def barrier(
     scores = {
         "error": Score("test error barrier", "fraction", higher_is_better=False),
         "loss": Score("test loss barrier", "nats", higher_is_better=False),
-        "kl": Score("barrier of the KL divergence from the first", "nats", higher_is_better=False),
+        "kl": Score("KL divergence barrier", "nats", higher_is_better=False),
     }
     return Measurement(measure, scores, of="pair", needs=frozenset({"labels"}))
 
 
-def _outputs(subject: Subject) -> int | None:
-    """Number of logits of the networks; None where there are several heads."""
-    logits = jax.eval_shape(subject.network.apply, subject.test.images[:1])[0].logits
-    return None if isinstance(logits, dict) else logits.shape[-1]
+def _metrics(subject: Subject) -> dict[str, str] | None:
+    """The metrics of the walk by the score that each gives; None for networks with several heads."""
+    images = jax.ShapeDtypeStruct((1, *subject.test.images.shape[1:]), subject.test.images.dtype)
+    logits = jax.eval_shape(subject.network.apply, images)[0].logits
+    if isinstance(logits, dict):
+        return None
+    if logits.shape[-1] == subject.num_classes:
+        return {"error": "error", "loss": "supervised_loss"}
+    return {"kl": "kl_divergence"}

@@ -1,8 +1,6 @@
 """How well a probe reads the target's labels from a network's embeddings."""
 
-import jax.numpy as jnp
-
-from repcon_jax.probing import PROBES
+from repcon_jax.probing import PROBES, run_probes
 from repcon_jax.tasks.study.measurements import MEASUREMENTS, Measurement
 from repcon_jax.tasks.study.subject import Subject
 
@@ -17,9 +15,9 @@ def probe(*, probe: str = "linear_tuned") -> Measurement:
     chosen = PROBES.parse(probe, "probe")
 
     def measure(subject: Subject) -> dict[str, float]:
-        train, test = (jnp.asarray(part.labels, jnp.int32) for part in (subject.train, subject.test))
-        features = subject.train_features(), subject.test_features()
-        value, _ = chosen.fit_and_score(features[0], train, features[1], test, subject.num_classes, subject.key)
-        return {"value": float(value)}
+        train = subject.train_features(), subject.train.labels
+        test = subject.test_features(), subject.test.labels
+        return {"value": run_probes((probe,), *train, *test, subject.num_classes, subject.key)[probe]["value"]}
 
-    return Measurement(measure, {"value": chosen.score}, needs=frozenset({"training"}))
+    needs, scores = frozenset({"training"}), {"value": chosen.score}
+    return Measurement(measure, scores, needs=needs, examples_needed=chosen.examples_needed)

@@ -17,8 +17,7 @@ def transfer(*, score: str = "h_score") -> Measurement:
     chosen = TRANSFER_SCORES.parse(score, "score")
 
     def measure(subject: Subject) -> dict[str, float]:
-        labels = jnp.asarray(subject.train.labels, jnp.int32)
-        given = subject.train_features(), labels, subject.num_classes
+        given = subject.train_features(), jnp.asarray(subject.train.labels), subject.num_classes
         logits = (subject.train_logits(),) if chosen.needs_logits else ()
         return {"score": float(chosen.value(*given, *logits))}
 

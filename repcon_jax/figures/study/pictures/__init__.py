@@ -1,0 +1,1 @@
+"""One file per kind of picture; the registry imports them all."""
