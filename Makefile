@@ -10,12 +10,16 @@ BENCH_FLAGS ?=
 # Without a GPU PyTorch's small CPU build is enough.
 TORCH_FLAGS ?= $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: quickstart test lint bench bench-gpu install clean
+.PHONY: quickstart test test-all lint bench bench-gpu install clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python -m repcon_jax --config configs/quickstart.py --workdir $(QUICKSTART_WORKDIR) $(QUICKSTART_FLAGS)
 
+# What takes less than about five seconds, for every change; test-all is the rest too, and what CI runs.
 test: $(VENV)/.installed lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-all: $(VENV)/.installed lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.installed
