@@ -119,6 +119,22 @@ class Registry:
         except ConfigError as error:
             raise ConfigError(f"{field} has {text!r}: {error}") from error
 
+    def read(self, text: str, argument: str, *args: Any) -> Any:
+        """Builds what an argument of another builder names, such as the probe of a measurement.
+
+        Args:
+            text: as for ``parse``.
+            argument: that holds the text; whoever knows the config field that it came from says that.
+            *args: what the room itself passes.
+        Raises:
+            ArgumentError: the text is no such call, or the name or an option does not exist.
+        """
+        try:
+            return self.parse(text, argument, *args)
+        except ConfigError as error:
+            problem = str(error).removesuffix(".").removeprefix(f"{argument} ")
+            raise ArgumentError(argument, problem.removesuffix(f"; correct --config.{argument}")) from error
+
     def check(self, name: str, options: dict[str, Any]) -> None:
         """Raises ConfigError where ``options`` do not fit the signature of builder ``name``."""
         try:

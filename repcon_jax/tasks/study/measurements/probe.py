@@ -12,7 +12,7 @@ def probe(*, probe: str = "linear_tuned") -> Measurement:
     Args:
         probe: a name of ``repcon_jax.probing.PROBES``, with options where they differ from the defaults.
     """
-    chosen = PROBES.parse(probe, "probe")
+    chosen = PROBES.read(probe, "probe")
 
     def measure(subject: Subject) -> dict[str, float]:
         train = subject.train_features(), subject.train.labels

@@ -14,7 +14,7 @@ def transfer(*, score: str = "h_score") -> Measurement:
     Args:
         score: a name of ``repcon_jax.transfer.TRANSFER_SCORES``, with options where they differ from the defaults.
     """
-    chosen = TRANSFER_SCORES.parse(score, "score")
+    chosen = TRANSFER_SCORES.read(score, "score")
 
     def measure(subject: Subject) -> dict[str, float]:
         given = subject.train_features(), jnp.asarray(subject.train.labels), subject.num_classes
