@@ -40,6 +40,7 @@ def config_of(*extra, base=MLP):
     plain = (
         "--config.mesh.members=vectorised",
         "--config.probe.probes=()",
+        "--config.evaluate=False",
         "--config.optimiser.name=sgd",
         "--workdir=unused",
     )
@@ -82,14 +83,14 @@ def check_members_equal_single_runs(config, rtol, atol, *, plain=True, steps=4):
 FAMILIES = {
     "mlp": ("widths=(8,)", "normalisation=batch"),
     "vgg11": ("width=0.05", "num_stages=2"),
-    "resnet20": ("width=0.2",),
+    "resnet20": ("width=0.2", "blocks=(1,1)"),
     "vit_tiny": ("depth=1",),
     "convnet": ("width=4", "num_stages=2"),
 }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_each_member_equals_its_single_run_for_every_family(family, quick):
+def test_each_member_equals_its_single_run_for_every_family(family):
     options = [f"--config.encoder.{option}" for option in FAMILIES[family]]
     small = [a for a in SMALL if family != "mlp" or "convolution" not in a]
     config = config_of(
@@ -109,14 +110,14 @@ def test_each_member_equals_its_single_run_for_every_family(family, quick):
         ("objective.epsilon=[0.1,0.5]", "centre_momentum=[0.5,0.9]"),
     ],
 )
-def test_any_scalar_may_differ(axes, quick):
+def test_any_scalar_may_differ(axes):
     start = "neighbourhood" if "objective.epsilon=[0.1,0.5]" in axes else "interpolated"
     given = (f"--config.population.{axis}" for axis in axes)
     config = config_of(*given, "--config.objective.locality=0.5", f"--config.objective.start={start}")
     check_members_equal_single_runs(config, 1e-4, 1e-6)
 
 
-def test_one_after_the_other_is_all_at_once(quick):
+def test_one_after_the_other_is_all_at_once():
     grid = ("--config.population.seed=[0,3]", "--config.population.locality=[0.2,0.5,1.0]")
     ends = []
     for how in ("vectorised", "sequential"):
