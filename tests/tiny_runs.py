@@ -2,12 +2,15 @@
 
 import jax
 
+from repcon_jax import losses
 from repcon_jax.objectives import OBJECTIVES
+from repcon_jax.random import stream
 from repcon_jax.run.config import parse_config
 from repcon_jax.run.experiment import build_experiment
 from repcon_jax.run.members import Group, points_of, seeds_of
 from repcon_jax.training.checkpoints import Checkpoints
 from repcon_jax.training.step import Objective
+from repcon_jax.typing import Scalar
 
 DIGITS = {"name": "digits", "options": {"image_size": 8}, "subset": 48, "holdout": 0.0}
 SCENES = {"name": "scenes", "options": {"num_examples": 40}, "holdout": 0.0}
@@ -67,10 +70,8 @@ def checkpoint_of(folder, config, step=0):
     return str(folder / str(step)), {"params": trained, **state.carried}
 
 
-def two_heads(context, *, weight: float = 1.0):
+def two_heads(context, *, weight: Scalar = 1.0):
     """Cross-entropy of one head with the labels of the training set, and of another with those of a source."""
-    from repcon_jax import losses
-    from repcon_jax.random import stream
 
     def start(key, images, scalars):
         del scalars

@@ -132,6 +132,7 @@ def test_a_checkpoint_that_says_nothing_of_its_networks_is_read_with_the_config_
     about.write_text(json.dumps(json.loads(about.read_text()) | {"networks": {}}))
     (tmp_path / "config.json").write_text(json.dumps(plain_config(config)))
     for part in ("params", "teacher"):
+        assert read_network(str(folder / "0"), part)[2] is None
         network = load_network(str(folder / "0"), part)
         assert same_bits(network.apply(IMAGES)[0], networks[part].apply(IMAGES)[0])
 

@@ -7,6 +7,8 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+import tiny_runs
+from small_experiments import same_bits
 
 from repcon_jax.__main__ import main
 from repcon_jax.errors import ConfigError
@@ -230,6 +232,29 @@ def test_a_wrong_axis_is_told_in_one_sentence(axis, message):
     with pytest.raises(ConfigError) as error:
         build_experiment(config_of(f"--config.population.{axis}"))
     assert message in str(error.value)
+
+
+def test_an_axis_that_the_objective_does_not_list_among_its_scalars_is_refused():
+    config = tiny_runs.config_of(**tiny_runs.TWO_HEADS, population={"weight": (0.5, 1.0)})
+    with pytest.raises(ConfigError) as error:
+        build_experiment(config)
+    assert (
+        "population.weight differs between members but objective 'two_heads' does not list 'weight' among its"
+        in str(error.value)
+    )
+
+
+def test_what_is_frozen_is_so_for_every_member():
+    rules = (("^encoder/", "set(frozen='always')"), (".*", "default"))
+    optimiser = {"name": "sgd", "learning_rate": 0.1, "rules": rules}
+    config = tiny_runs.config_of(optimiser=optimiser, population={"seed": (0, 3), "learning_rate": (0.1, 0.3)})
+    program, members = population_of(config)
+    begin = jax.tree.map(np.array, program.initial_state(members).params)
+    state, _ = advance(program, members, 4)
+    assert same_bits(state.params["encoder"], begin["encoder"])
+    ends = [program.member(state, i, j).params["head"] for i in range(2) for j in range(2)]
+    assert not any(same_bits(ends[i], ends[j]) for i in range(4) for j in range(i))
+    check_members_equal_single_runs(config, 1e-4, 1e-6)
 
 
 def test_groups_cover_every_member_and_have_one_size():
