@@ -1,6 +1,5 @@
 """Fixtures that several rooms' tests share."""
 
-import functools
 import importlib.metadata
 import os
 
@@ -32,20 +31,9 @@ def shared_programs(tmp_path_factory):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Neither evaluates on the test set nor draws, and has two residual stages of one block."""
-    from smoke import without_test_images
-
-    from repcon_jax.models import ENCODERS
-    from repcon_jax.models.encoders.resnet import ARCHITECTURES, resnet
-    from repcon_jax.run import execute, experiment
+    """Landscapes and lotteries do not draw; that their runs do not either stands in the configs."""
     from repcon_jax.tasks.landscape import run as landscape
     from repcon_jax.tasks.lottery import run as lottery
 
-    ENCODERS.names()  # a registry finds its own files before anything in it is replaced
-    for name, (kind, _, channels) in ARCHITECTURES.items():
-        monkeypatch.setitem(ENCODERS._builders, name, functools.partial(resnet, kind, (1, 1), channels))
-
-    monkeypatch.setattr(execute, "write_figures", lambda workdir, results: (workdir / "figures").mkdir(exist_ok=True))
-    monkeypatch.setattr(experiment, "prepare_splits", without_test_images)
     monkeypatch.setattr(landscape, "write_landscape_figures", lambda folder, results: folder.mkdir(exist_ok=True))
     monkeypatch.setattr(lottery, "write_lottery_figures", lambda folder, results: folder.mkdir(exist_ok=True))

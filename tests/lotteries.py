@@ -1,15 +1,12 @@
-"""Tiny lotteries."""
+"""Tiny lotteries, whose runs draw no figures."""
 
 import contextlib
-
-import pytest
 
 from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.options.choices import with_options
 from repcon_jax.probing import ProbeConfig
-from repcon_jax.run import execute
 from repcon_jax.run.config import ExperimentConfig, plain_config
 from repcon_jax.tasks.lottery.config import Chain, LotteryConfig
 from repcon_jax.training.checkpoints import CheckpointConfig
@@ -28,6 +25,7 @@ TRAINING = ExperimentConfig(
     num_seeds=2,
     log_every="10 steps",
     checkpoint=CheckpointConfig(every="25 steps"),
+    figures=False,
 )
 PRETRAINING = ExperimentConfig(
     **{**vars(TRAINING), "duration": "4 steps", "checkpoint": CheckpointConfig(keep=("2 steps",))}
@@ -52,7 +50,5 @@ def config_of(**changes):
 
 @contextlib.contextmanager
 def rounds_without_figures():
-    """Within, runs draw nothing; the lottery itself does."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(execute, "write_figures", lambda workdir, results: (workdir / "figures").mkdir(exist_ok=True))
-        yield
+    """Nothing any more: the configs above say so."""
+    yield

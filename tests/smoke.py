@@ -1,13 +1,10 @@
 """Any config at a size that two steps of it take seconds."""
 
-import dataclasses
-
-from repcon_jax.data import prepare_splits
-
 # XLA's convolution is one operation, which compiles far quicker than the nine slices that run faster.
 SMALL = {
     "convolution": "xla",
     "width": 0.05,
+    "blocks": (1, 1),
     "depth": 1,
     "num_stages": 2,
     "widths": (8,),
@@ -18,7 +15,7 @@ SMALL = {
 
 
 def shrink(values):
-    """The same plain config with a small model, 60 examples, no probes and two steps."""
+    """The same plain config with a small model, 60 examples, two steps, and nothing after them."""
     for group in ("encoder", "head"):
         values[group] |= {name: value for name, value in SMALL.items() if name in values[group]}
     options = values["data"]["options"]
@@ -26,7 +23,8 @@ def shrink(values):
         options["num_examples"] = 60
     values["data"]["subset"] = 60
     values["probe"]["probes"] = ()
-    values["population"] = {axis: tuple(found)[:2] for axis, found in values["population"].items()}
+    values["population"] = {axis: tuple(given)[:2] for axis, given in values["population"].items()}
+    values |= {"evaluate": False, "figures": False}
     return values | {"batch_size": 4, "duration": "2 steps", "log_every": "1 steps", "num_seeds": 1}
 
 
@@ -71,8 +69,3 @@ def shrink_study(values):
 
 # How a config is made small, by its task.
 SHRINK = {"training": shrink, "landscape": shrink_landscape, "lottery": shrink_lottery, "study": shrink_study}
-
-
-def without_test_images(config):
-    """``prepare_splits`` without a test set, whose evaluation would be one more program to compile."""
-    return dataclasses.replace(prepare_splits(config), test=None)

@@ -29,7 +29,7 @@ class Lora:
         chosen = [name for name, leaf in leaves.items() if leaf.ndim >= 2 and re.search(self.kernels, name)]
         if not chosen:
             raise ArgumentError(
-                "kernels", f"is {self.kernels!r}, which finds none of {', '.join(list(leaves)[:6])}, ...", "correct it"
+                "kernels", f"is {self.kernels!r}, which finds none of {', '.join(list(leaves)[:6])}, ..."
             )
         return {name: self._pair(stream(key, name), leaves[name]) for name in chosen}
 
@@ -62,9 +62,13 @@ def lora(*, rank: int = 4, alpha: float = 4.0, kernels: str = r"query_key_value/
         alpha: its scale.
         kernels: regular expression that finds the paths of the kernels.
     Raises:
-        ArgumentError: the rank is not positive; where the encoder is known, the expression finds no kernel.
+        ArgumentError: the rank is not positive or the expression is none, or it finds no kernel of the encoder.
 
     Source: Hu et al., LoRA (arXiv 2106.09685), section 4.1.
     """
     check_range("rank", rank, 1)
+    try:
+        re.compile(kernels)
+    except re.error as error:
+        raise ArgumentError("kernels", f"is {kernels!r}, which is no regular expression: {error}") from error
     return Lora(rank, alpha, kernels)

@@ -3,11 +3,12 @@
 import jax
 import jax.numpy as jnp
 
+from repcon_jax.adapters import has_backbone
 from repcon_jax.errors import ArgumentError, ConfigError
 from repcon_jax.models import Network, fit
 from repcon_jax.objectives import Context
 from repcon_jax.trees import check_same_structure, signature
-from repcon_jax.typing import ModelState, Params, PyTree
+from repcon_jax.typing import ModelState, Params
 
 
 def from_checkpoint(
@@ -19,29 +20,34 @@ def from_checkpoint(
         context: reads the checkpoint.
         path: folder of one step.
         part: ``params``, or something the objective carried, such as ``teacher``.
-        fresh: (params, model_state) of the structure needed, or their shapes.
+        fresh: (params, model_state) of the structure needed, or their shapes; an adapter that the checkpoint lacks is
+            taken from it.
         encoder_only: take the encoder and keep the fresh head.
     Raises:
         CheckpointError: it is damaged or of another structure; the first differing path is named.
     """
     network = context.load(path, part)
-    trees = network.params, network.model_state
+    trees = _with_adapter(network.params, network.model_state, fresh)
     if encoder_only:
-        trees = tuple(_with_encoder(new, old) for old, new in zip(trees, fresh, strict=True))
+        trees = tuple(
+            {**new, "encoder": old.get("encoder", {})} if new else new for old, new in zip(trees, fresh, strict=True)
+        )
     for tree, expected in zip(trees, fresh, strict=True):
         fix = "give a checkpoint of this very model, or the model of the checkpoint"
         check_same_structure(signature(tree), signature(expected), f"checkpoint {path}", fix)
     return fit(*trees, fresh, path)
 
 
-def _with_encoder(fresh: PyTree, loaded: PyTree) -> PyTree:
-    """The fresh tree with the loaded encoder; below an adapter it is the backbone."""
-    if not fresh:
-        return fresh
-    own, encoder = fresh["encoder"], loaded.get("encoder", {})
-    if "backbone" in own and "backbone" not in encoder:
-        encoder = {**own, "backbone": encoder}
-    return {**fresh, "encoder": encoder}
+def _with_adapter(
+    params: Params, model_state: ModelState, fresh: tuple[Params, ModelState]
+) -> tuple[Params, ModelState]:
+    """The same with a fresh adapter, where the run's encoder has one and that of the checkpoint is its backbone."""
+    adapted = fresh[0].get("encoder")
+    if not has_backbone(adapted) or has_backbone(params.get("encoder")):
+        return params, model_state
+    encoder = {**adapted, "backbone": params.get("encoder", {})}
+    backbone = {"backbone": model_state.get("encoder", {})}
+    return {**params, "encoder": encoder}, {**model_state, "encoder": backbone}
 
 
 def with_own_buffers(network: Network) -> Network:

@@ -172,5 +172,7 @@ def _override(config: dict[str, Any], path: str, value: Any) -> None:
 
 def _require(place: Any, name: str, path: str) -> None:
     if not isinstance(place, dict) or name not in place:
-        known = place if isinstance(place, dict) else ()
-        raise ConfigError(f"config has no field {path!r}; {did_you_mean(name, known)}.")
+        if not place or not isinstance(place, dict):
+            group = path.rpartition(".")[0]
+            raise ConfigError(f"config has no field {path!r}, since {group} is {place!r}; give it in the config file.")
+        raise ConfigError(f"config has no field {path!r}; {did_you_mean(name, place)}.")

@@ -70,6 +70,8 @@ class ExperimentConfig:
         accumulation: parts of a batch computed one after the other, which needs the memory of one part; batch
             statistics are those of a part.
         mesh: how members and batches are spread over devices; may differ from start to start of a run.
+        evaluate: whether the objective is evaluated on the test set at the end.
+        figures: whether figures are drawn at the end.
     """
 
     title: str
@@ -93,6 +95,8 @@ class ExperimentConfig:
     population: dict[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
     accumulation: int = 1
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+    evaluate: bool = True
+    figures: bool = True
 
     def __post_init__(self) -> None:
         """Checks ranges, names and options of everything that can be checked without data."""

@@ -53,8 +53,8 @@ def run_experiment(
     if from_main(done.exists() and (workdir / "report.md").exists()):
         say(f"This run is complete: see {workdir / 'report.md'}.")
         with together():
-            found = read_json(done, "seeds", "steps") if is_main() else None
-        return from_main(found)
+            results = read_json(done, "seeds", "steps") if is_main() else None
+        return from_main(results)
     with together():
         experiment = build_experiment(config) if experiment is None else experiment
     with contextlib.ExitStack() as stack:
@@ -127,10 +127,11 @@ def _progress(total: int, title: str) -> Iterator[Callable[[int, dict[str, float
 
 def _write_results(experiment: Experiment, workdir: pathlib.Path) -> None:
     names = names_of(experiment.config)
-    found = [(name, read_result(workdir, name)) for name in names]
-    if all("diverged" in result for _, result in found):
+    members = [(name, read_result(workdir, name)) for name in names]
+    if all("diverged" in result for _, result in members):
         raise DivergenceError("the loss of every member became NaN or infinite; lower optimiser.learning_rate.")
-    results = summarise_population([(name.values, result) for name, result in found], experiment.scores())
-    write_figures(workdir, results)
+    results = summarise_population([(name.values, result) for name, result in members], experiment.scores())
+    if experiment.config.figures:
+        write_figures(workdir, results)
     write_report(workdir, plain_config(experiment.config), results)
     write_json(workdir / "results.json", results)

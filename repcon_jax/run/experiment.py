@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -183,8 +184,9 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
     probe_splits = splits_to_probe(config, splits)
     load = functools.cache(load_network)  # the start is traced more than once
     teachers = {name: load(teacher.checkpoint, teacher.part) for name, teacher in config.teachers.items()}
-    model = create_model(config, splits, teachers)
-    views, view_shape = _views(config, model.part("encoder"), splits, probe_splits)
+    sources = {name: prepare_splits(source) for name, source in config.sources.items()}
+    model = create_model(config, splits, teachers, sources)
+    views, view_shape = _views(config, model, splits, probe_splits)
     # Sources may have images of other sizes; else images are taken as they come, local views among them.
     pixels = pixels_of(splits, view_shape[:2] if config.sources else None)
     context = Context(
@@ -197,36 +199,46 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
     )
     axes = resolve_axes(config)
     train, context, objective = _examples(config, splits, context, axes)
-    mesh = build_mesh(config.mesh, len(seeds_of(config)), len(points_of(config)), config.batch_size)
-    _check_accumulation(config, mesh)
+    with fields_of("mesh"):
+        mesh = build_mesh(config.mesh, len(seeds_of(config)), len(points_of(config)))
+    _check_batch(config, mesh)
     example = jax.ShapeDtypeStruct((1, *view_shape), jnp.float32)
     if objective.uses_labels:
         check_outputs(config, model, example, splits.train.num_classes)
     scalars = scalars_at(objective.scalars, 0)
     params = jax.eval_shape(lambda key, images: objective.start(key, images, scalars)[0], jax.random.key(0), example)
     _check_members(config, context, axes, params)
-    placements(params, mesh, config.mesh.rules)  # so that a wrong rule is found before anything is compiled
+    with fields_of("mesh"):
+        placements(params, mesh, config.mesh.rules)  # so that a wrong rule is found before anything is compiled
+        sequential = is_sequential(config.mesh, mesh)
     recipe = Recipe(
         objective,
         _Schedules(config, axes, objective, context.clock),
         _Optimisers(config, axes, context.clock, params),
-        _train_data(config, train, objective.uses_labels, views, mesh),
+        _train_data(config, train, sources, objective.uses_labels, views, mesh),
         context.clock,
         example.shape,
         config.accumulation,
         mesh,
         config.mesh.rules,
-        sequential=is_sequential(config.mesh, mesh),
+        sequential=sequential,
         remembers=_remembers(config, objective, context.clock),
         frozen=frozen_paths(config.optimiser, params),
     )
-    test = _placed_test(splits.test, mesh)
+    test = _placed_test(splits.test, mesh) if config.evaluate else None
     experiment = Experiment(config, context, objective, recipe, probe_splits, test, axes)
     experiment.check_durations()
     return experiment
 
 
-def _train_data(config: ExperimentConfig, train: Dataset, uses_labels: bool, views: Views, mesh: Mesh) -> TrainData:
+def _train_data(
+    config: ExperimentConfig,
+    train: Dataset,
+    sources: dict[str, Splits],
+    uses_labels: bool,
+    views: Views,
+    mesh: Mesh,
+) -> TrainData:
     """The training set and the further sources, on the devices."""
     spread = mesh if mesh.size > 1 else None
 
@@ -234,17 +246,17 @@ def _train_data(config: ExperimentConfig, train: Dataset, uses_labels: bool, vie
         images, labels = place(mesh, examples.images), place(mesh, examples.labels) if labelled else None
         return TrainData(images, labels, views, config.drop_last, spread, sources=sources)
 
-    sources = {}
-    for name, source in config.sources.items():
-        examples = prepare_splits(source).train
+    further = {}
+    for name, splits in sources.items():
+        source, examples = config.sources[name], splits.train
         if len(examples) < config.batch_size:
             raise ConfigError(
                 f"sources.{name} has {len(examples)} training examples but batch_size is {config.batch_size}; lower it "
                 "or choose a larger source."
             )
         of_source = build_views(source.global_augment, source.num_global, source.local_augment, source.num_local)
-        sources[name] = placed(examples, examples.labels is not None, of_source, {})
-    return placed(train, uses_labels, views, sources)
+        further[name] = placed(examples, examples.labels is not None, of_source, {})
+    return placed(train, uses_labels, views, further)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -280,7 +292,8 @@ class _Optimisers:
 
     def __call__(self, values: Values) -> optax.GradientTransformation:
         given = _scalars_of(self.config, self.axes, values, "optimiser")
-        return build_optimiser(self.config.optimiser, self.clock, self.params, given)
+        with fields_of("optimiser"):
+            return build_optimiser(self.config.optimiser, self.clock, self.params, given)
 
 
 def _scalars_of(config: ExperimentConfig, axes: dict[str, str], values: Values, group: str) -> dict[str, Any]:
@@ -299,7 +312,8 @@ def _check_members(config: ExperimentConfig, context: Context, axes: dict[str, s
     for point in points_of(config):
         member = with_values(config, {axes[axis]: value for axis, value in point.items()})
         objective = _objective(member, context)
-        build_optimiser(member.optimiser, context.clock, params)
+        with fields_of("optimiser"):
+            build_optimiser(member.optimiser, context.clock, params)
         for axis in point:
             group, _, name = axes[axis].partition(".")
             if group == "objective" and name not in objective.scalars:
@@ -319,7 +333,7 @@ def _first_member(config: ExperimentConfig, axes: dict[str, str]) -> ExperimentC
 
 
 def _views(
-    config: ExperimentConfig, encoder: Model, splits: Splits, probe_splits: Splits | None
+    config: ExperimentConfig, model: Model, splits: Splits, probe_splits: Splits | None
 ) -> tuple[Views, tuple[int, ...]]:
     """The function from images to views, and (height, width, channels) of a view, which the encoder takes."""
     data, image_shape = config.data, splits.train.images.shape[1:]
@@ -329,7 +343,11 @@ def _views(
     shapes = [v.shape[2:] for v in view_shapes if v.shape[0]] + [image_shape]
     if probe_splits is not None:
         shapes.append(probe_splits.train.images.shape[1:])
-    check_shapes(encoder, shapes, config.encoder.name)
+    encoder = model.part("encoder")
+    check_shapes(encoder if config.adapter is None else encoder.part("backbone"), shapes, config.encoder.name)
+    if config.adapter is not None:
+        with fields_of("adapter"):
+            jax.eval_shape(encoder.init, jax.random.key(0), jnp.zeros((1, *shapes[0])))
     return views, view_shapes[0].shape[2:]
 
 
@@ -364,11 +382,18 @@ def _placed_test(test: Dataset | None, mesh: Mesh) -> tuple[jax.Array, jax.Array
     return place(mesh, test.images), place(mesh, np.asarray(labels, np.int32))
 
 
-def _check_accumulation(config: ExperimentConfig, mesh: Mesh) -> None:
-    part = config.batch_size // config.accumulation
-    if part % mesh.shape["data"]:
+def _check_batch(config: ExperimentConfig, mesh: Mesh) -> None:
+    data = mesh.shape["data"]
+    if config.batch_size % data:
+        near = max(1, config.batch_size // data) * data
         raise ConfigError(
-            f"batch_size / accumulation is {part} but must be a multiple of mesh.data, {mesh.shape['data']}; lower "
+            f"batch_size is {config.batch_size} but must be a multiple of mesh.data, {data} of {len(jax.devices())} "
+            f"devices; set --config.batch_size={near} or --config.mesh.data={math.gcd(config.batch_size, data)}."
+        )
+    part = config.batch_size // config.accumulation
+    if part % data:
+        raise ConfigError(
+            f"batch_size / accumulation is {part} but must be a multiple of mesh.data, {data}; lower "
             "--config.accumulation or --config.mesh.data."
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 from repcon_jax.errors import ConfigError, did_you_mean
 from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.options.schema import check_type, may_vary
-from repcon_jax.run.config import ExperimentConfig
+from repcon_jax.run.config import ExperimentConfig, fields_of
 from repcon_jax.training.optimisers import OptimiserConfig
 
 Point = dict[str, float | str]
@@ -70,13 +70,14 @@ def names_of(config: ExperimentConfig) -> list[Member]:
 
 
 def with_values(config: ExperimentConfig, values: dict[str, Any]) -> ExperimentConfig:
-    """The config with scalars of its optimiser and objective replaced, by dotted name; values may be traced."""
+    """The config with scalars of its optimiser and objective replaced, by dotted name."""
     groups: dict[str, dict[str, Any]] = {"optimiser": {}, "objective": {}}
     for path, value in values.items():
         group, _, name = path.partition(".")
         groups[group][name] = value
     objective = dataclasses.replace(config.objective, options={**config.objective.options, **groups["objective"]})
-    optimiser = dataclasses.replace(config.optimiser, **groups["optimiser"])
+    with fields_of("optimiser"):
+        optimiser = dataclasses.replace(config.optimiser, **groups["optimiser"])
     return dataclasses.replace(config, objective=objective, optimiser=optimiser)
 
 

@@ -12,6 +12,7 @@ from repcon_jax.adapters import ADAPTERS, adapt
 from repcon_jax.data import Splits, prepare_splits
 from repcon_jax.errors import ArgumentError, ConfigError, DataError
 from repcon_jax.models import (
+    HEADS,
     Model,
     Network,
     Pixels,
@@ -32,13 +33,19 @@ from repcon_jax.trees import signature
 from repcon_jax.typing import Key, PyTree
 
 
-def create_model(config: ExperimentConfig, splits: Splits, teachers: Mapping[str, Network] | None = None) -> Model:
+def create_model(
+    config: ExperimentConfig,
+    splits: Splits,
+    teachers: Mapping[str, Network] | None = None,
+    sources: Mapping[str, Splits] | None = None,
+) -> Model:
     """The encoder of a run, adapted if it says so, with its head or heads.
 
     Args:
         config: of the run.
         splits: its data, whose classes a head may count.
         teachers: by name; a head of a teacher's name may count that one's outputs.
+        sources: further data sets by name; a head of a source's name may count that one's classes.
     Raises:
         UserError: a head needs classes that the data lacks.
     """
@@ -46,11 +53,15 @@ def create_model(config: ExperimentConfig, splits: Splits, teachers: Mapping[str
     if config.adapter is not None:
         encoder = build_adapted(config.adapter.name, config.adapter.options, {"backbone": encoder})
     if config.head is not None:
-        return attach_head(encoder, _head("head", config.head, config, splits, None))
-    teachers = teachers or {}
-    heads = {
-        name: _head(f"heads.{name}", head, config, splits, teachers.get(name)) for name, head in config.heads.items()
-    }
+        return attach_head(encoder, _head("head", config.head, splits.train.num_classes, config.data.name))
+    heads = {}
+    for name, head in config.heads.items():
+        data, classes = config.data.name, splits.train.num_classes
+        if teachers and name in teachers:
+            classes = _outputs(teachers[name])
+        elif sources and name in sources:
+            data, classes = config.sources[name].name, sources[name].train.num_classes
+        heads[name] = _head(f"heads.{name}", head, classes, data)
     return attach_head(encoder, join_heads(heads))
 
 
@@ -83,11 +94,17 @@ def describe_networks(trained: Network | None, carried: PyTree, size: tuple[int,
     for path, value in leaves:
         if isinstance(value, Network):
             networks[jax.tree_util.keystr(path, simple=True, separator="/")] = value
-    described = {name: _described(network, size) for name, network in networks.items()}
+    described = {name: describe_network(network, size) for name, network in networks.items()}
     return {name: description for name, description in described.items() if description is not None}
 
 
-def _described(network: Network, size: tuple[int, int]) -> dict[str, Any] | None:
+def describe_network(network: Network, size: tuple[int, int]) -> dict[str, Any] | None:
+    """Model and pixels of a network as JSON values; None where its model has no origin.
+
+    Args:
+        network: with or without parameters.
+        size: (height, width) of its images, where its pixels do not say.
+    """
     model = describe(network.model)
     if model is None or network.pixels is None:
         return None
@@ -118,7 +135,7 @@ def load_network(path: str, part: str = "params") -> Network:
     images = jax.ShapeDtypeStruct((1, *size, pixels.channels), jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), images)
     if signature((params, model_state)) == signature(shapes):
-        with jax.ensure_compile_time_eval():  # a start that is being traced may ask for it
+        with jax.ensure_compile_time_eval():  # also where a start is traced, whose tracers must not be kept
             params, model_state = fit(params, model_state, shapes, path)
     return Network(params, model_state, model, pixels)
 
@@ -183,13 +200,13 @@ def check_outputs(config: ExperimentConfig, model: Model, example: jax.ShapeDtyp
         )
 
 
-def _head(field: str, choice: Choice, config: ExperimentConfig, splits: Splits, teacher: Network | None) -> Model:
-    options = dict(choice.options)
+def _head(field: str, choice: Choice, classes: int, data: str) -> Model:
+    """A head; where its number of classes is None it has as many as are given, if there are any."""
+    options = {**HEADS.options(choice.name), **choice.options}
     if "num_classes" in options and options["num_classes"] is None:
-        classes = splits.train.num_classes if teacher is None else _outputs(teacher)
         if not classes:
             raise DataError(
-                f"{field}.num_classes is None and data set {config.data.name!r} has no labels to count; "
+                f"{field}.num_classes is None and data set {data!r} has no labels to count; "
                 f"give --config.{field}.num_classes or labelled data."
             )
         options["num_classes"] = classes
@@ -197,6 +214,7 @@ def _head(field: str, choice: Choice, config: ExperimentConfig, splits: Splits, 
 
 
 def _outputs(network: Network) -> int:
-    """The number of a network's logits."""
+    """The number of a network's logits; 0 where it has several heads."""
     images = jax.ShapeDtypeStruct((1, *network.pixels.size, network.pixels.channels), jnp.float32)
-    return jax.eval_shape(network.apply, images)[0].logits.shape[-1]
+    logits = jax.eval_shape(network.apply, images)[0].logits
+    return 0 if isinstance(logits, dict) else logits.shape[-1]

@@ -15,8 +15,9 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, check_range
 from repcon_jax.options.schema import parse_call
+from repcon_jax.training.schedules import refusing
 from repcon_jax.trees import map_named
 from repcon_jax.typing import PyTree
 
@@ -62,35 +63,24 @@ class MeshConfig:
         return ((".*", self.parameters),) if isinstance(self.parameters, str) else self.parameters
 
 
-def build_mesh(config: MeshConfig, num_seeds: int, num_points: int, batch_size: int) -> Mesh:
+def build_mesh(config: MeshConfig, num_seeds: int, num_points: int) -> Mesh:
     """The mesh of a run.
 
     Args:
         config: the wish.
         num_seeds, num_points: members of the population; one of the two is spread over the axis ``member``.
-        batch_size: images per step, which the axis ``data`` must divide.
     Raises:
-        ConfigError: the mesh does not fit the devices, or the batch does not divide.
+        ArgumentError: the mesh does not fit the devices.
     """
-    found = len(jax.devices())
-    member, data = _shape(config, found, num_seeds, num_points)
-    if member * data > found or found % (member * data):
-        raise ConfigError(
-            f"mesh.member x mesh.data is {member} x {data} but must divide the number of devices, {found}; correct "
-            "--config.mesh.member or --config.mesh.data, or leave both None."
-        )
-    if jax.process_count() > 1 and member * data < found:
-        raise ConfigError(
-            f"mesh.member x mesh.data is {member} x {data} but several hosts must use all of their {found} devices; "
-            "leave --config.mesh.data None."
-        )
-    if batch_size % data:
-        near = max(1, batch_size // data) * data
-        raise ConfigError(
-            f"batch_size is {batch_size} but must be a multiple of mesh.data, {data} of {found} devices; set "
-            f"--config.batch_size={near} or --config.mesh.data={math.gcd(batch_size, data)}."
-        )
-    devices = None if member * data == found else jax.devices()[: member * data]
+    count = len(jax.devices())
+    member, data = _shape(config, count, num_seeds, num_points)
+    if member * data > count or count % (member * data):
+        problem = f"x data is {member} x {data} but must divide the number of devices, {count}"
+        raise ArgumentError("member", problem, "correct either, or leave both None")
+    if jax.process_count() > 1 and member * data < count:
+        problem = f"x data is {member} x {data} but several hosts must use all of their {count} devices"
+        raise ArgumentError("member", problem, "leave data None")
+    devices = None if member * data == count else jax.devices()[: member * data]
     return jax.make_mesh((member, data), ("member", "data"), (AxisType.Auto, AxisType.Auto), devices=devices)
 
 
@@ -98,25 +88,23 @@ def is_sequential(config: MeshConfig, mesh: Mesh) -> bool:
     """Whether a device trains its members one after the other.
 
     Raises:
-        ConfigError: it is asked to, but members lie on several devices.
+        ArgumentError: it is asked to, but members lie on several devices.
     """
     if config.members == "auto":
         return jax.default_backend() == "cpu" and mesh.shape["member"] == 1
     if config.members == "sequential" and mesh.shape["member"] > 1:
-        raise ConfigError(
-            f"mesh.members is 'sequential' but members are spread over {mesh.shape['member']} devices, which is "
-            "possible only vectorised; set --config.mesh.member=1 or --config.mesh.members=auto."
-        )
+        problem = f"is 'sequential' but members are spread over {mesh.shape['member']} devices"
+        raise ArgumentError("members", problem, "set member to 1 or members to 'auto'")
     return config.members == "sequential"
 
 
-def _shape(config: MeshConfig, found: int, num_seeds: int, num_points: int) -> tuple[int, int]:
+def _shape(config: MeshConfig, count: int, num_seeds: int, num_points: int) -> tuple[int, int]:
     if config.member is not None:
-        return config.member, config.data or max(1, found // config.member)
+        return config.member, config.data or max(1, count // config.member)
     if config.data is not None:
-        return max(1, found // config.data), config.data
-    member = max(math.gcd(found, num_seeds), math.gcd(found, num_points))
-    return member, found // member
+        return max(1, count // config.data), config.data
+    member = max(math.gcd(count, num_seeds), math.gcd(count, num_points))
+    return member, count // member
 
 
 def place(mesh: Mesh, tree: PyTree, shardings: PyTree | None = None) -> PyTree:
@@ -152,7 +140,7 @@ def placements(tree: PyTree, mesh: Mesh, rules: tuple[tuple[str, str], ...]) -> 
         mesh: its axis ``data`` is what is sharded over.
         rules: see ``MeshConfig``.
     Raises:
-        ConfigError: no rule covers a path, or the axis that one names does not exist or divide.
+        ArgumentError: no rule covers a path, or the axis that one names does not exist or divide.
     """
     size = mesh.shape["data"]
     return map_named(lambda name, leaf: _placement(name, leaf.shape, size, rules), tree)
@@ -161,8 +149,8 @@ def placements(tree: PyTree, mesh: Mesh, rules: tuple[tuple[str, str], ...]) -> 
 def _placement(name: str, shape: tuple[int, ...], size: int, rules: tuple[tuple[str, str], ...]) -> PartitionSpec:
     placement = next((p for pattern, p in rules if re.search(pattern, name)), None)
     if placement is None:
-        raise ConfigError(f"mesh.parameters cover no array {name!r}; end them with ('.*', 'replicated').")
-    kind, options = parse_call(placement, "mesh.parameters")
+        raise ArgumentError("parameters", f"cover no array {name!r}", "end them with ('.*', 'replicated')")
+    kind, options = parse_call(placement, "parameters")
     if kind == "replicated" or size == 1:
         return PartitionSpec()
     axis = options.get("axis")
@@ -172,24 +160,21 @@ def _placement(name: str, shape: tuple[int, ...], size: int, rules: tuple[tuple[
             return PartitionSpec()
         axis = max(divisible, key=lambda i: shape[i])
     elif not -len(shape) <= axis < len(shape) or shape[axis] % size:
-        raise ConfigError(
-            f"mesh.parameters shards axis {axis} of {name!r}, whose shape is {shape}, over {size} devices, which does "
-            "not divide; name another axis or write 'sharded'."
-        )
+        problem = f"shards axis {axis} of {name!r}, of shape {shape}, over {size} devices, which does not divide"
+        raise ArgumentError("parameters", problem, "name another axis or write 'sharded'")
     spec: list[str | None] = [None] * len(shape)
     spec[axis] = "data"
     return PartitionSpec(*spec)
 
 
 def _check_rule(pattern: str, placement: str) -> None:
-    kind, options = parse_call(placement, "mesh.parameters")
+    with refusing("parameters"):
+        kind, options = parse_call(placement, "parameters")
     fits = kind in _PLACEMENTS and (not options or (kind == "sharded" and set(options) == {"axis"}))
     if not fits or not isinstance(options.get("axis", 0), int):
-        raise ConfigError(
-            f"mesh.parameters has the placement {placement!r} but it must be 'replicated', 'sharded' or "
-            "'sharded(axis=N)'; correct --config.mesh.parameters."
-        )
+        allowed = "'replicated', 'sharded' or 'sharded(axis=N)'"
+        raise ArgumentError("parameters", f"has the placement {placement!r} but it must be {allowed}")
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"mesh.parameters has {pattern!r}, which is no regular expression: {error}.") from error
+        raise ArgumentError("parameters", f"has {pattern!r}, which is no regular expression: {error}") from error

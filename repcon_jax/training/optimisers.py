@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from repcon_jax.errors import ArgumentError, ConfigError, check_range, did_you_mean
+from repcon_jax.errors import ArgumentError, check_range, did_you_mean
 from repcon_jax.options.patterns import first_matches
 from repcon_jax.options.schema import check_type, parse_call
 from repcon_jax.training.durations import Clock
 from repcon_jax.training.partition import Paths, split
-from repcon_jax.training.schedules import Schedule, ScheduleValue, parse_schedule
+from repcon_jax.training.schedules import Schedule, ScheduleValue, parse_schedule, refusing
 from repcon_jax.trees import map_named, named_leaves
 from repcon_jax.typing import Params, PyTree, Scalar
 
@@ -77,7 +77,7 @@ def build_optimiser(
     Returns:
         An optax transformation of the trained parameters, whose updates are to be added to them.
     Raises:
-        ConfigError: a rule is malformed, matches nothing, or a parameter is covered by none.
+        ArgumentError: a rule is malformed, matches nothing, or a parameter is covered by none.
     """
     settings = [_parse_rule(settings) for _, settings in config.rules]
     labels = assign_rules([pattern for pattern, _ in config.rules], params)
@@ -94,7 +94,7 @@ def frozen_paths(config: OptimiserConfig, params: Params) -> Paths:
         config: whose rules say so.
         params: parameters or their shapes.
     Raises:
-        ConfigError: a rule is malformed, or nothing is left to train.
+        ArgumentError: a rule is malformed, or nothing is left to train.
     """
     always = {str(i) for i, (_, rule) in enumerate(config.rules) if _parse_rule(rule).get("frozen") == ALWAYS}
     if not always:
@@ -110,36 +110,37 @@ def assign_rules(patterns: list[str], params: Params) -> PyTree:
     """For every parameter the index, as text, of the first pattern found in its path.
 
     Raises:
-        ConfigError: a parameter is covered by no pattern, or a pattern decides for no parameter.
+        ArgumentError: a parameter is covered by no pattern, or a pattern decides for no parameter.
 
     >>> assign_rules(["bias$", ".*"], {"dense": {"bias": 1, "kernel": 2}})
     {'dense': {'bias': '0', 'kernel': '1'}}
     """
-    matches = first_matches(patterns, named_leaves(params), "optimiser.rules", "('.*', 'default')")
+    with refusing("rules"):
+        matches = first_matches(patterns, named_leaves(params), "rules", "('.*', 'default')")
     return map_named(lambda name, _: str(matches[name]), params)
 
 
 def _parse_rule(text: str) -> dict[str, Any]:
-    name, settings = parse_call(text, "optimiser.rules")
+    with refusing("rules"):
+        name, settings = parse_call(text, "rules")
     if name not in ("default", "set"):
-        raise ConfigError(
-            f"optimiser.rules has the setting {text!r} but it must be 'default' or 'set(...)'; correct it."
-        )
+        raise ArgumentError("rules", f"has the setting {text!r} but it must be 'default' or 'set(...)'")
     for key, value in settings.items():
         if key not in _RULE_TYPES:
-            raise ConfigError(f"optimiser.rules sets {key!r}, which does not exist; {did_you_mean(key, _RULE_TYPES)}.")
-        check_type(f"optimiser.rules: {key}", value, _RULE_TYPES[key])
+            raise ArgumentError("rules", f"sets {key!r}, which does not exist", did_you_mean(key, _RULE_TYPES))
+        with refusing(f"rules: {key}"):
+            check_type(f"rules: {key}", value, _RULE_TYPES[key])
     check_range("rules: learning_rate", settings.get("learning_rate", 1.0), 0)
     return settings
 
 
 def _group(values: Mapping[str, Any], clock: Clock, settings: Mapping[str, Any]) -> optax.GradientTransformation:
     factor = float(settings.get("learning_rate", 1.0))
-    frozen = clock.steps(settings.get("frozen", "0 steps"), "optimiser.rules")
-    base = parse_schedule(values["learning_rate"], clock, "optimiser.learning_rate", 0)
+    frozen = clock.steps(settings.get("frozen", "0 steps"), "rules: frozen")
+    base = parse_schedule(values["learning_rate"], clock, "learning_rate", 0)
     rate: Schedule = lambda step: jnp.where(step < frozen, 0.0, factor * base(step))  # noqa: E731
     decay = settings.get("weight_decay", values["weight_decay"])
-    decay = parse_schedule(decay, clock, "optimiser.weight_decay", 0)
+    decay = parse_schedule(decay, clock, "weight_decay", 0)
     adam = optax.scale_by_adam(values["beta1"], values["beta2"], values["epsilon"])
     # A traced momentum or norm of 0 needs its state and arithmetic all the same: structure cannot depend on values.
     has_momentum = isinstance(values["momentum"], jax.Array) or values["momentum"] > 0

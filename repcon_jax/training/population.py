@@ -54,7 +54,7 @@ class Recipe:
         optimiser: likewise -> the optimiser of what is trained.
         data: the training set, placed on the mesh.
         clock: length of the run and of an epoch.
-        example: shape of a normalised batch, for initialisation.
+        example: shape of a batch of images, for initialisation.
         accumulation: see ``build_step``.
         mesh: the devices.
         rules: what is sharded over the axis ``data``, see ``MeshConfig``.

@@ -4,17 +4,19 @@ A config gives a number (constant) or one call as text, such as ``"cosine(start=
 ``"multi_step(start=0.1, milestones=('80 epochs', '120 epochs'), factor=0.1, warmup='1 epochs')"``.
 """
 
+import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
-from repcon_jax.errors import ConfigError, check_range
+from repcon_jax.errors import ArgumentError, ConfigError, check_range
 from repcon_jax.options.registry import Registry
-from repcon_jax.options.schema import check_type, parse_call
+from repcon_jax.options.schema import parse_call
 from repcon_jax.training.durations import Clock
 from repcon_jax.typing import Scalar
 
@@ -41,7 +43,7 @@ ScheduleValue = Scalar | str | Alternatives
 def parse_schedule(
     value: ScheduleValue,
     clock: Clock,
-    field: str = "schedule",
+    argument: str = "schedule",
     low: float = float("-inf"),
     high: float = float("inf"),
     *,
@@ -52,38 +54,45 @@ def parse_schedule(
     Args:
         value: a number, a call such as ``"cosine(start=1e-3, end=0.0, warmup='10 epochs')"``, or alternatives.
         clock: turns durations into steps.
-        field: config field that it stands in, for the message.
+        argument: its name where it is called, for the message.
         low, high, open_low: where the number, or the schedule's start, end and value, must lie; see ``check_range``.
     Raises:
-        ConfigError: the text is no call of a known schedule, or a value is not finite or out of range.
+        ArgumentError: the text is no call of a known schedule, or a value is not finite or out of range.
 
     >>> clock = Clock(num_examples=8, batch_size=4, steps_per_epoch=2, total_steps=10)
     >>> float(parse_schedule("linear(start=1.0, end=0.0)", clock)(5))
     0.5
     """
-    check_type(field, value, ScheduleValue)
     if isinstance(value, Alternatives):
-        each = [parse_schedule(v, clock, field, low, high, open_low=open_low) for v in value.values]
+        each = [parse_schedule(v, clock, argument, low, high, open_low=open_low) for v in value.values]
         return lambda step: jnp.stack([jnp.asarray(schedule(step), jnp.float32) for schedule in each])[value.index]
     if isinstance(value, jax.Array):
         return optax.constant_schedule(value)
     if not isinstance(value, str):
-        _check_finite(field, value, low, high, open_low)
+        _check_finite(argument, value, low, high, open_low)
         return optax.constant_schedule(float(value))
-    name, options = parse_call(value, field)
-    try:
-        schedule = SCHEDULES.build(name, clock, **options)
-    except ConfigError as error:
-        raise ConfigError(f"{field} is {value!r}: {error}") from error
+    with refusing(argument):
+        schedule = SCHEDULES.parse(value, argument, clock)
+        name, options = parse_call(value, argument)
     for key in {"start", "end", "value"} & SCHEDULES.options(name).keys():
-        _check_finite(field, (SCHEDULES.options(name) | options)[key], low, high, open_low)
+        _check_finite(argument, (SCHEDULES.options(name) | options)[key], low, high, open_low)
     return schedule
 
 
-def _check_finite(field: str, value: float, low: float, high: float, open_low: bool) -> None:
-    check_range(field, value, low, high, open_low=open_low)
+@contextlib.contextmanager
+def refusing(argument: str) -> Iterator[None]:
+    """Within, what is wrong about a text is said to be wrong about the argument that it was given as."""
+    try:
+        yield
+    except ConfigError as error:
+        problem = str(error).removesuffix(".").partition("; correct --config")[0]
+        raise ArgumentError(argument, problem.removeprefix(f"{argument} ")) from error
+
+
+def _check_finite(argument: str, value: float, low: float, high: float, open_low: bool) -> None:
+    check_range(argument, value, low, high, open_low=open_low)
     if not math.isfinite(value):
-        raise ConfigError(f"{field} is {value!r} but must be finite; correct --config.{field}.")
+        raise ArgumentError(argument, f"is {value!r} but must be finite")
 
 
 @SCHEDULES.register("constant")
@@ -120,19 +129,18 @@ def multi_step(
     steps = _warmup_steps(clock, warmup)
     boundaries: dict[int, float] = {}
     for milestone in milestones:
-        boundary = clock.steps(milestone, "schedule.milestones") - steps
+        boundary = clock.steps(milestone, "milestones") - steps
         boundaries[boundary] = boundaries.get(boundary, 1.0) * factor
     if min(boundaries, default=1) < 1:
-        raise ConfigError(f"schedule.milestones are {milestones!r} but must come after the warm-up of {steps} steps.")
+        raise ArgumentError("milestones", f"are {milestones!r} but must come after the warm-up of {steps} steps")
     return _after_warmup(optax.piecewise_constant_schedule(float(start), boundaries), steps)
 
 
 def _warmup_steps(clock: Clock, warmup: str) -> int:
-    steps = clock.steps(warmup, "schedule.warmup")
+    steps = clock.steps(warmup, "warmup")
     if steps >= clock.total_steps:
-        raise ConfigError(
-            f"schedule.warmup is {warmup!r}, {steps} steps, but the run has only {clock.total_steps}; shorten it."
-        )
+        problem = f"is {warmup!r}, {steps} steps, but the run has only {clock.total_steps}"
+        raise ArgumentError("warmup", problem, "shorten it")
     return steps
 
 

@@ -7,6 +7,8 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+import tiny_runs
+from small_experiments import same_bits
 
 from repcon_jax.__main__ import main
 from repcon_jax.errors import ConfigError
@@ -40,6 +42,7 @@ def config_of(*extra, base=MLP):
     plain = (
         "--config.mesh.members=vectorised",
         "--config.probe.probes=()",
+        "--config.evaluate=False",
         "--config.optimiser.name=sgd",
         "--workdir=unused",
     )
@@ -82,14 +85,14 @@ def check_members_equal_single_runs(config, rtol, atol, *, plain=True, steps=4):
 FAMILIES = {
     "mlp": ("widths=(8,)", "normalisation=batch"),
     "vgg11": ("width=0.05", "num_stages=2"),
-    "resnet20": ("width=0.2",),
+    "resnet20": ("width=0.2", "blocks=(1,1)"),
     "vit_tiny": ("depth=1",),
     "convnet": ("width=4", "num_stages=2"),
 }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_each_member_equals_its_single_run_for_every_family(family, quick):
+def test_each_member_equals_its_single_run_for_every_family(family):
     options = [f"--config.encoder.{option}" for option in FAMILIES[family]]
     small = [a for a in SMALL if family != "mlp" or "convolution" not in a]
     config = config_of(
@@ -109,14 +112,14 @@ def test_each_member_equals_its_single_run_for_every_family(family, quick):
         ("objective.epsilon=[0.1,0.5]", "centre_momentum=[0.5,0.9]"),
     ],
 )
-def test_any_scalar_may_differ(axes, quick):
+def test_any_scalar_may_differ(axes):
     start = "neighbourhood" if "objective.epsilon=[0.1,0.5]" in axes else "interpolated"
     given = (f"--config.population.{axis}" for axis in axes)
     config = config_of(*given, "--config.objective.locality=0.5", f"--config.objective.start={start}")
     check_members_equal_single_runs(config, 1e-4, 1e-6)
 
 
-def test_one_after_the_other_is_all_at_once(quick):
+def test_one_after_the_other_is_all_at_once():
     grid = ("--config.population.seed=[0,3]", "--config.population.locality=[0.2,0.5,1.0]")
     ends = []
     for how in ("vectorised", "sequential"):
@@ -229,6 +232,29 @@ def test_a_wrong_axis_is_told_in_one_sentence(axis, message):
     with pytest.raises(ConfigError) as error:
         build_experiment(config_of(f"--config.population.{axis}"))
     assert message in str(error.value)
+
+
+def test_an_axis_that_the_objective_does_not_list_among_its_scalars_is_refused():
+    config = tiny_runs.config_of(**tiny_runs.TWO_HEADS, population={"weight": (0.5, 1.0)})
+    with pytest.raises(ConfigError) as error:
+        build_experiment(config)
+    assert (
+        "population.weight differs between members but objective 'two_heads' does not list 'weight' among its"
+        in str(error.value)
+    )
+
+
+def test_what_is_frozen_is_so_for_every_member():
+    rules = (("^encoder/", "set(frozen='always')"), (".*", "default"))
+    optimiser = {"name": "sgd", "learning_rate": 0.1, "rules": rules}
+    config = tiny_runs.config_of(optimiser=optimiser, population={"seed": (0, 3), "learning_rate": (0.1, 0.3)})
+    program, members = population_of(config)
+    begin = jax.tree.map(np.array, program.initial_state(members).params)
+    state, _ = advance(program, members, 4)
+    assert same_bits(state.params["encoder"], begin["encoder"])
+    ends = [program.member(state, i, j).params["head"] for i in range(2) for j in range(2)]
+    assert not any(same_bits(ends[i], ends[j]) for i in range(4) for j in range(i))
+    check_members_equal_single_runs(config, 1e-4, 1e-6)
 
 
 def test_groups_cover_every_member_and_have_one_size():

@@ -18,7 +18,7 @@ NEVER = "--config.objective.remember_teacher=False"
 
 
 @pytest.mark.parametrize("members", ["vectorised", "sequential"])
-def test_training_with_a_remembered_teacher_is_training_with_its_forward_pass(members, quick):
+def test_training_with_a_remembered_teacher_is_training_with_its_forward_pass(members):
     ends = []
     for extra in ((), (NEVER,)):
         program, values = population_of(config_of(*GRID, f"--config.mesh.members={members}", *extra))
@@ -75,7 +75,7 @@ def test_it_is_read_where_an_earlier_start_left_it_and_computed_anew_where_it_do
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_stopped_while_it_is_computed_goes_on_and_leaves_nothing_of_it(tmp_path, monkeypatch, quick):
+def test_a_run_stopped_while_it_is_computed_goes_on_and_leaves_nothing_of_it(tmp_path, monkeypatch):
     real, asked = remembered.remember, []
 
     def asked_to_stop(program, state, members, workdir, between, say):
@@ -85,7 +85,7 @@ def test_a_run_stopped_while_it_is_computed_goes_on_and_leaves_nothing_of_it(tmp
         return real(program, state, members, workdir, between, say)
 
     monkeypatch.setattr("repcon_jax.run.group_training.remember", asked_to_stop)
-    arguments = [*MLP, f"--workdir={tmp_path}", "--config.probe.probes=()"]
+    arguments = [*MLP, f"--workdir={tmp_path}", "--config.probe.probes=()", "--config.figures=False"]
     assert main(arguments) == 143
     assert not (tmp_path / "results.json").exists()
     assert main(arguments) == 0
@@ -93,7 +93,7 @@ def test_a_run_stopped_while_it_is_computed_goes_on_and_leaves_nothing_of_it(tmp
     assert not (tmp_path / "remembered").exists()
 
 
-def test_every_view_has_its_teacher(quick):
+def test_every_view_has_its_teacher():
     ends = []
     for extra in ((), (NEVER,)):
         program, values = population_of(config_of("--config.data.num_global=2", *extra))

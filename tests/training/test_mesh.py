@@ -11,7 +11,7 @@ import pytest
 from test_population import MLP
 
 from repcon_jax.__main__ import main
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError
 from repcon_jax.records.metrics_log import read_metrics
 from repcon_jax.training.checkpoints import read_network
 from repcon_jax.training.mesh import MeshConfig, build_mesh
@@ -71,15 +71,15 @@ def test_eight_devices_compute_what_one_does(eight):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"member": 0}, r"mesh.member is 0 but must lie in \[1"),
-        ({"member": 2}, "mesh.member x mesh.data is 2 x 1 but must divide the number of devices, 1"),
-        ({"data": 3}, "mesh.member x mesh.data is 1 x 3 but must divide the number of devices, 1"),
-        ({"memory_gb": 0.0}, "mesh.memory_gb is 0.0"),
-        ({"parameters": "shard"}, "has the placement 'shard' but it must be 'replicated', 'sharded' or"),
+        ({"member": 0}, r"^member is 0 but must lie in \[1"),
+        ({"member": 2}, "^member x data is 2 x 1 but must divide the number of devices, 1"),
+        ({"data": 3}, "^member x data is 1 x 3 but must divide the number of devices, 1"),
+        ({"memory_gb": 0.0}, "^memory_gb is 0.0"),
+        ({"parameters": "shard"}, "^parameters has the placement 'shard' but it must be 'replicated', 'sharded' or"),
         ({"parameters": (("(", "sharded"),)}, "which is no regular expression"),
         ({"parameters": ((".*", "sharded(rows=1)"),)}, "has the placement"),
     ],
 )
 def test_a_mesh_that_does_not_fit_is_told_in_one_sentence(options, message):
-    with pytest.raises(ConfigError, match=message):
-        build_mesh(MeshConfig(**options), 1, 1, 8)
+    with pytest.raises(ArgumentError, match=message):
+        build_mesh(MeshConfig(**options), 1, 1)

@@ -13,6 +13,7 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from repcon_jax.errors import check_range
 from repcon_jax.models.architecture import Architecture, Layer
 from repcon_jax.models.kernels import ConvolutionName, Images, Maps, max_pool
 from repcon_jax.models.layers import ComputeType, conv, rematerialised, scale_width
@@ -140,6 +141,7 @@ def resnet(
     depths: tuple[int, ...],
     channels: int,
     *,
+    blocks: tuple[int, ...] = (),
     stem: Stem = "cifar",
     normalisation: Normalisation = "batch",
     batch_norm_parts: int = 1,
@@ -152,8 +154,9 @@ def resnet(
 
     Args:
         kind: sort of block.
-        depths: blocks per stage.
+        depths: blocks of each stage.
         channels: of the stem and the first stage.
+        blocks: of each stage, positive, in place of those that the name stands for; () keeps them.
         stem: ``cifar`` is a 3x3 convolution, ``imagenet`` a 7x7 convolution of stride 2 and a max pool.
         normalisation: layer after every convolution.
         batch_norm_parts: equal parts of the batch, each with batch norm statistics of its own; 1 is the whole batch.
@@ -165,7 +168,9 @@ def resnet(
         ArgumentError: the width or the number of parts is not positive.
     """
     check_batch_norm_parts(batch_norm_parts, normalisation)
+    check_range("blocks", min(blocks, default=1), 1)
     options = (normalisation, batch_norm_parts, dtype, convolution, rematerialise)
+    depths = blocks or depths
     module = ResNet(kind, depths, scale_width(channels, width), stem, *options)
     return from_linen(module, _architecture(kind, depths, normalisation))
 
