@@ -547,7 +547,7 @@ MISTAKES = {
     "measurements.probe=probe(probe=3)": "measurement.probe is 3 (int) but must be str",
     "measurements.probe=probe('knn')": "is \"probe('knn')\" but must be a name or a call with keywords",
     "measurements.h_score=transfer(score='leep')": "transfer_score.name is 'leep', which does not exist",
-    "measurements.h_score=transfer(score='h_score(tolerance=-1.0)')": "inf]; correct --config.measurements.h_score.",
+    "measurements.h_score=transfer(score='h_score(tolerance=-1.0)')": "; correct --config.measurements.h_score.",
     "measurements.barrier=barrier(num_points=2)": "measurement.num_points is 2 but must lie in [3, inf]",
     "measurements.barrier=barrier(batch_norm='last')": "measurement.batch_norm is 'last' (str) but must be one of",
     "shots=(0,)": "shots is 0 but must lie in [1, inf]; correct --config.shots",
