@@ -83,7 +83,7 @@ def main(path: str) -> None:
     about = {"unit": "GFLOP/s", "batch": BATCH, "environment": describe_environment()}
     write_json(pathlib.Path(path), {**about, "rates": table})
     for shape, by_method in table.items():
-        print(shape, {m: [round(r) for r in found.values()] for m, found in by_method.items()})
+        print(shape, {m: [round(r) for r in times.values()] for m, times in by_method.items()})
 
 
 if __name__ == "__main__":

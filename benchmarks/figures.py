@@ -79,10 +79,10 @@ def population_figure(cases: list[Row]) -> plt.Figure:
     return figure
 
 
-def scaling_figure(found: dict[str, list[Row]]) -> plt.Figure:
+def scaling_figure(kinds: dict[str, list[Row]]) -> plt.Figure:
     """Images per second against devices."""
     figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
-    for axis, (name, rows) in zip(axes, found.items(), strict=True):
+    for axis, (name, rows) in zip(axes, kinds.items(), strict=True):
         rows = [row for row in rows if "images_per_second" in row]
         if rows:
             _line(axis, [row["devices"] for row in rows], [row["images_per_second"] for row in rows])

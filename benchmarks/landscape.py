@@ -19,5 +19,5 @@ def measure(plan: Plan, with_torch: bool) -> list[dict[str, Any]]:
     specs = {"ours": Spec("ours:Landscape", options)}
     if with_torch:
         specs["PyTorch"] = Spec("torch_landscape:Landscape", options)
-    found = compare(specs, plan.repeats, plan.turn_seconds, at_once=False)
-    return [{"task": f"{encoder}, {points} points, {2 * batch_size} images", "rows": rows_of(found, points)}]
+    measured = compare(specs, plan.repeats, plan.turn_seconds, at_once=False)
+    return [{"task": f"{encoder}, {points} points, {2 * batch_size} images", "rows": rows_of(measured, points)}]

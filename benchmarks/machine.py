@@ -30,8 +30,8 @@ def describe() -> dict[str, Any]:
 
 def _cpu_model() -> str:
     info = pathlib.Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    return found[1] if found else "unknown"
+    model = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    return model[1] if model else "unknown"
 
 
 def _torch_version() -> str | None:

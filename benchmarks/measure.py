@@ -113,20 +113,20 @@ def compare(
         For each name what the worker says about itself, ``steps`` per turn and ``step_seconds`` of every turn, or
         ``{"not_measured": reason}``.
     """
-    found: dict[str, dict[str, Any]] = {}
+    measured: dict[str, dict[str, Any]] = {}
     with contextlib.ExitStack() as stack:
         started = {}
         for name, spec in specs.items():
             started[name] = Worker(spec)
             stack.callback(started[name].kill)
             if not at_once:
-                found |= _wait({name: started[name]})
+                measured |= _wait({name: started[name]})
         if at_once:
-            found = _wait(started)
-        workers = {name: worker for name, worker in started.items() if name not in found}
+            measured = _wait(started)
+        workers = {name: worker for name, worker in started.items() if name not in measured}
         for name, about in _turns(workers, repeats, turn_seconds).items():
-            found[name] = about if "not_measured" in about else workers[name].finish() | about
-    return {name: found[name] for name in specs}
+            measured[name] = about if "not_measured" in about else workers[name].finish() | about
+    return {name: measured[name] for name in specs}
 
 
 def _wait(workers: Mapping[str, Worker]) -> dict[str, dict[str, Any]]:
@@ -142,28 +142,28 @@ def _wait(workers: Mapping[str, Worker]) -> dict[str, dict[str, Any]]:
 
 def _turns(workers: Mapping[str, Worker], repeats: int, turn_seconds: float) -> dict[str, dict[str, Any]]:
     """Steps per turn and seconds per step of every turn, or why there are none."""
-    found = {name: {"steps": worker.fewest_steps, "step_seconds": []} for name, worker in workers.items()}
-    _turn(workers, found)
+    turns = {name: {"steps": worker.fewest_steps, "step_seconds": []} for name, worker in workers.items()}
+    _turn(workers, turns)
     # The first turn finds the pace. It counts where it was already as long as a turn has to be.
-    measured = {name: about for name, about in found.items() if "not_measured" not in about}
+    measured = {name: about for name, about in turns.items() if "not_measured" not in about}
     paces = {name: round(turn_seconds / about["step_seconds"][0]) for name, about in measured.items()}
     if any(pace > measured[name]["steps"] for name, pace in paces.items()):
         for name, about in measured.items():
             about |= {"steps": max(about["steps"], paces[name]), "step_seconds": []}
-        _turn(workers, found)
+        _turn(workers, turns)
     for _ in range(repeats - 1):
-        _turn(workers, found)
-    return found
+        _turn(workers, turns)
+    return turns
 
 
-def _turn(workers: Mapping[str, Worker], found: dict[str, dict[str, Any]]) -> None:
-    for name, about in found.items():
+def _turn(workers: Mapping[str, Worker], turns: dict[str, dict[str, Any]]) -> None:
+    for name, about in turns.items():
         if "not_measured" in about:
             continue
         try:
             about["step_seconds"].append(workers[name].seconds(about["steps"]) / about["steps"])
         except NotMeasuredError as error:
-            found[name] = {"not_measured": str(error)}
+            turns[name] = {"not_measured": str(error)}
 
 
 def spread(values: list[float]) -> Spread:

@@ -32,25 +32,25 @@ def measure(plan: Plan, with_torch: bool) -> list[dict[str, Any]]:
     for task in plan.probes:
         print(f"  {task}", flush=True)
         specs = {who: spec for who, spec in tasks[task].items() if with_torch or who != "PyTorch"}
-        found = compare(specs, plan.repeats, plan.turn_seconds, at_once=False)
+        measured = compare(specs, plan.repeats, plan.turn_seconds, at_once=False)
         units = {"features": batch_size, "linear": 1, "knn": plan.probe_test}[task]
-        entries.append({"task": task, "rows": rows_of(found, units)})
+        entries.append({"task": task, "rows": rows_of(measured, units)})
     return entries
 
 
-def rows_of(found: dict[str, dict[str, Any]], units: int) -> list[dict[str, Any]]:
+def rows_of(measured: dict[str, dict[str, Any]], units: int) -> list[dict[str, Any]]:
     """One row a competitor.
 
     Args:
-        found: from ``compare``.
+        measured: from ``compare``.
         units: what a step does, such as examples, so that rates mean the same for all.
     """
     rows = []
-    for who, about in found.items():
+    for who, about in measured.items():
         if "not_measured" in about:
             rows.append({"who": who, "not_measured": about["not_measured"]})
             continue
-        seconds, ours = about["step_seconds"], found["ours"].get("step_seconds")
+        seconds, ours = about["step_seconds"], measured["ours"].get("step_seconds")
         row = {"who": who, "seconds": spread(seconds), "per_second": rates(seconds, units), "turns": seconds}
         if who != "ours" and ours:
             row["ours_is_faster"] = ratios(ours, seconds)

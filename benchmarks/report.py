@@ -234,8 +234,8 @@ def _compile_time(rows: list[Row]) -> list[str]:
     ]
 
 
-def _scaling(record: Row, found: dict[str, list[Row]] | None) -> list[str]:
-    if found is None:
+def _scaling(record: Row, rows: dict[str, list[Row]] | None) -> list[str]:
+    if rows is None:
         return ["## Scaling over devices", "Not measured: there is one device."]
     columns = [
         ("devices", _field("devices")),
@@ -254,11 +254,11 @@ def _scaling(record: Row, found: dict[str, list[Row]] | None) -> list[str]:
         "## Scaling over devices",
         f"{simulated}A population of {case['encoder']}, batch {case['batch_size']} a member, laid over the devices.",
         "Weak: one member a device.",
-        table(columns, found["weak"]),
+        table(columns, rows["weak"]),
         "Strong: as many members as the most devices, on all numbers of devices.",
-        table(columns, found["strong"]),
+        table(columns, rows["strong"]),
         "Batch: one member, whose batch is laid over the devices.",
-        table(columns, found["batch"]),
+        table(columns, rows["batch"]),
         f"![scaling](../figures/{record['kind']}_scaling.png)",
     ]
 

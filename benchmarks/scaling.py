@@ -22,10 +22,10 @@ def measure(plan: Plan) -> dict[str, list[dict[str, Any]]] | None:
     }
     # What several of them measure takes its turns once, and one device is the same along both axes.
     named = {kind: [_name(*layout) for layout in layouts] for kind, layouts in kinds.items()}
-    layouts = {_name(*layout): layout for found in kinds.values() for layout in found}
+    layouts = {_name(*layout): layout for of_kind in kinds.values() for layout in of_kind}
     specs = {name: _spec(plan, *layout) for name, layout in layouts.items()}
-    found = compare(specs, plan.repeats, plan.turn_seconds)
-    return {kind: _rows(plan, [(layouts[name], found[name]) for name in names]) for kind, names in named.items()}
+    measured = compare(specs, plan.repeats, plan.turn_seconds)
+    return {kind: _rows(plan, [(layouts[name], measured[name]) for name in names]) for kind, names in named.items()}
 
 
 def _name(axis: str, devices: int, members: int) -> str:

@@ -19,8 +19,8 @@ def measure(plan: Plan, caches: dict[str, str]) -> list[dict[str, Any]]:
     cases = []
     for case in plan.cases:
         print(f"  {case.encoder}, batch {case.batch_size}, {case.dtype}", flush=True)
-        found = compare(competitors(plan, case, caches), plan.repeats, plan.turn_seconds, at_once=not case.starts)
-        cases.append(describe(case, found))
+        measured = compare(competitors(plan, case, caches), plan.repeats, plan.turn_seconds, at_once=not case.starts)
+        cases.append(describe(case, measured))
     return cases
 
 
@@ -43,14 +43,14 @@ def competitors(plan: Plan, case: Case, caches: dict[str, str]) -> dict[str, Spe
     return ours | theirs
 
 
-def describe(case: Case, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def describe(case: Case, measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Rates and ratios of a case from what ``compare`` found.
 
     A PyTorch user runs the members of a population one after another, so a population is compared with as many of
     PyTorch's steps as it has members.
     """
     rows = []
-    for name, about in found.items():
+    for name, about in measured.items():
         is_ours = name.startswith("ours")
         who, _, size = name.rpartition(" ") if is_ours else (name, "", "1")
         members = int(size)
@@ -59,7 +59,7 @@ def describe(case: Case, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
             rows.append(row | {"not_measured": about["not_measured"]})
             continue
         seconds, once = about["step_seconds"], about.get("remember_seconds_per_image")
-        rivals = {n: a["step_seconds"] for n, a in found.items() if n.startswith("PyTorch") and "step_seconds" in a}
+        rivals = {n: a["step_seconds"] for n, a in measured.items() if n.startswith("PyTorch") and "step_seconds" in a}
         row |= {
             "images_per_second": rates(seconds, members * case.batch_size),
             "seconds_per_step": spread(seconds),
@@ -85,11 +85,11 @@ def _check_counts(case: Case, rows: list[dict[str, Any]]) -> None:
 
 
 def _megabytes(about: dict[str, Any]) -> dict[str, float | None]:
-    found = {
+    sizes = {
         "after_imports": about["imported_bytes"],
         "peak_until_first_step": about["peak_bytes_first_step"],
         "peak_running": about["peak_bytes_running"],
         "program": sum(about.get("program_bytes", {}).values()) or None,
         "device_peak": about["device_peak_bytes"],
     }
-    return {name: count and count / MEGABYTE for name, count in found.items()}
+    return {name: count and count / MEGABYTE for name, count in sizes.items()}

@@ -42,8 +42,8 @@ class Landscape:
         for name, value in self.network.state_dict().items():
             if value.is_floating_point():
                 value.copy_((1 - x - y) * first[name] + x * second[name] + y * third[name])
-        found = []
+        divergences = []
         for batch, teacher in zip(self.batches, self.teacher, strict=True):
             student = functional.log_softmax(self.network(batch), -1)
-            found.append((teacher.exp() * (teacher - student)).sum(-1))
-        return torch.cat(found).mean()
+            divergences.append((teacher.exp() * (teacher - student)).sum(-1))
+        return torch.cat(divergences).mean()

@@ -74,9 +74,9 @@ def sweep(plan: Plan) -> dict[str, Any]:
     ours = specs["ours 1"]
     theirs = {name: spec for name, spec in specs.items() if not name.startswith("ours")}
     specs = {"ours": Spec(ours.runner, {**ours.options, "members": plan.seeds, "alphas": plan.alphas})} | theirs
-    found = compare(specs, plan.repeats, plan.sweep_seconds)
+    measured = compare(specs, plan.repeats, plan.sweep_seconds)
     rows, hours = [], {}
-    for who, about in found.items():
+    for who, about in measured.items():
         if "not_measured" in about:
             rows.append({"who": who, "not_measured": about["not_measured"]})
             continue

@@ -84,7 +84,7 @@ def difference(first, second) -> float:
 
 
 def main() -> dict[str, float]:
-    found = {}
+    differences = {}
     one = MeshConfig(member=1, data=1)
     grid = ("--config.population.seed=[0,1]", "--config.population.locality=[0.2,0.6]")
     cases = {
@@ -102,15 +102,17 @@ def main() -> dict[str, float]:
     alone = cache(lambda encoder, extra: trained(config_of(encoder, *extra), one)[0])
     for name, (encoder, extra, mesh) in cases.items():
         many, program, state = trained(config_of(encoder, *extra), mesh)
-        found[name] = difference(alone(encoder, extra), many)
+        differences[name] = difference(alone(encoder, extra), many)
         if name == "everything sharded":
             kernel = state.params["head"]["hidden1"]["kernel"]
-            found["fraction of a sharded kernel on one device"] = kernel.addressable_shards[0].data.size / kernel.size
+            differences["fraction of a sharded kernel on one device"] = (
+                kernel.addressable_shards[0].data.size / kernel.size
+            )
             host = jax.device_get(program.member(state, 0, 0))
-            found["put back from the host"] = difference(program.join([[host]]), state)
-    found["points of a landscape"] = landscape()
-    found["rounds of a lottery"] = lottery()
-    return found
+            differences["put back from the host"] = difference(program.join([[host]]), state)
+    differences["points of a landscape"] = landscape()
+    differences["rounds of a lottery"] = lottery()
+    return differences
 
 
 def landscape() -> float:
@@ -139,7 +141,7 @@ def lottery() -> float:
     """Where the pruned rounds of two chains end, and the errors on the way between two trainings of their tickets."""
     chains = {"magnitude": Chain(), "snip": Chain(criterion="snip", pruned="before_training")}
     study = "instability(num_points=3)"
-    found = []
+    outcomes = []
     for mesh in (MeshConfig(member=1, data=1), MeshConfig()):
         training = dataclasses.replace(TRAINING, batch_size=16, duration="4 steps", mesh=mesh)
         values = {"training": plain_config(training), "runs": {}, "chains": chains, "studied_rounds": (1,)}
@@ -148,8 +150,8 @@ def lottery() -> float:
             results = run_lottery(config, pathlib.Path(folder), lambda line: None)
             rounds = [ends(pathlib.Path(folder) / "rounds" / name / "01", (0, 1)) for name in chains]
         errors = [entry["supervised_loss"]["values"] for entry in results["studies"][study]["entries"]]
-        found.append((rounds, errors))
-    return difference(*found)
+        outcomes.append((rounds, errors))
+    return difference(*outcomes)
 
 
 if __name__ == "__main__":

@@ -86,8 +86,8 @@ class Experiment:
         values: dict[str, np.ndarray] = {"point": np.array(group.points, np.int32)}
         for axis, path in self.axes.items():
             texts = _texts(self.config, axis)
-            found = [points[i][axis] for i in group.points]
-            values[path] = np.array([texts.index(v) for v in found], np.int32) if texts else np.float32(found)
+            column = [points[i][axis] for i in group.points]
+            values[path] = np.array([texts.index(v) for v in column], np.int32) if texts else np.float32(column)
         return MemberValues(np.array(group.seeds, np.int32), values)
 
     def program(self, group: Group) -> Population:

@@ -106,9 +106,9 @@ class GroupTraining:
 
     def _read_results(self) -> tuple[set[Cell], set[Cell]]:
         """Members that have not diverged, and those of which an earlier start wrote the result."""
-        found = {cell: read_result(self.workdir, files.name) for cell, files in self._files.items()}
-        done = [(cell, "diverged" in result) for cell, result in found.items() if result]
-        diverged = {tuple(cell): gone for cell, gone in from_main(done)}
+        results = {cell: read_result(self.workdir, files.name) for cell, files in self._files.items()}
+        done = [(cell, "diverged" in result) for cell, result in results.items() if result]
+        diverged = {tuple(cell): is_diverged for cell, is_diverged in from_main(done)}
         return {cell for cell in self._cells if not diverged.get(cell)}, set(diverged)
 
     def _live_files(self) -> dict[Cell, MemberFiles]:
@@ -154,11 +154,11 @@ class GroupTraining:
     ) -> Any:
         """The population's tree from those of its members, which host 0 reads."""
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template)
-        found = {cell: tree_from_main(of_cell(cell) if is_main() else zeros) for cell in self._cells}
+        trees = {cell: tree_from_main(of_cell(cell) if is_main() else zeros) for cell in self._cells}
         rows, columns = range(len(self.group.seeds)), range(len(self.group.points))
         # A repeated member stands at the end of an axis, so the nearest before it is the same one.
-        place = {(i, j): max(c for c in found if c[0] <= i and c[1] <= j) for i in rows for j in columns}
-        return join([[found[place[i, j]] for j in columns] for i in rows])
+        place = {(i, j): max(c for c in trees if c[0] <= i and c[1] <= j) for i in rows for j in columns}
+        return join([[trees[place[i, j]] for j in columns] for i in rows])
 
     def _callbacks(self) -> list[Callback]:
         config, steps = self.experiment.config, self.experiment.steps
@@ -202,9 +202,9 @@ class GroupTraining:
         return step / self.experiment.clock.steps_per_epoch
 
     def _write_train(self, state: TrainState, step: int) -> None:
-        found = self._measured(state)
+        quantities = self._measured(state)
         for cell, files in self._live_files().items():
-            files.write_train(step, self._epoch(step), {name: float(v[cell]) for name, v in found.items()})
+            files.write_train(step, self._epoch(step), {name: float(v[cell]) for name, v in quantities.items()})
 
     def _write_probe(self, state: TrainState, step: int) -> None:
         for cell in sorted(self._live):
@@ -225,7 +225,7 @@ class GroupTraining:
             files.tidy()
 
     def _finish(self, state: TrainState, step: int) -> None:
-        found = self._measured(state)
+        quantities = self._measured(state)
         for cell in sorted(self._live - self._done):
             name, member = self._cells[cell], self.program.member(state, *cell)
             result = {
@@ -234,7 +234,7 @@ class GroupTraining:
                 "probe": self.prober.final(name.seed, member, self._stop_agreed),
                 "train": self._train_means(cell),
                 "test": self.experiment.evaluate(self.group, cell[1], member),
-                "distance": {key: float(values[cell]) for key, values in found.items() if key != "density"},
+                "distance": {key: float(values[cell]) for key, values in quantities.items() if key != "density"},
             }
             if cell in self._files:
                 self._files[cell].write_result(result)
@@ -244,10 +244,10 @@ class GroupTraining:
         return {name: sum(row[name] for row in rows) / len(rows) for name in (rows or [{}])[0]}
 
     def _measured(self, state: TrainState) -> dict[str, np.ndarray]:
-        found = {name: np.asarray(values) for name, values in self._measure(self._start, state).items()}
+        quantities = {name: np.asarray(values) for name, values in self._measure(self._start, state).items()}
         # Divided here because in float32 all of all would be a little less than 1.
-        found["density"] = found.pop("kept") / parameter_count(self.program.template.params)
-        return found
+        quantities["density"] = quantities.pop("kept") / parameter_count(self.program.template.params)
+        return quantities
 
 
 def _quantities(

@@ -84,9 +84,9 @@ def with_values(config: ExperimentConfig, values: dict[str, Any]) -> ExperimentC
 def scalar_fields(config: ExperimentConfig) -> dict[str, Any]:
     """The type of every scalar that may differ between members, beside the seed, by its dotted name."""
     hints = typing.get_type_hints(OptimiserConfig)
-    found = {f"optimiser.{name}": hint for name, hint in hints.items()}
-    found |= {f"objective.{name}": hint for name, hint in OBJECTIVES.annotations(config.objective.name).items()}
-    return {name: hint for name, hint in found.items() if may_vary(hint)}
+    fields = {f"optimiser.{name}": hint for name, hint in hints.items()}
+    fields |= {f"objective.{name}": hint for name, hint in OBJECTIVES.annotations(config.objective.name).items()}
+    return {name: hint for name, hint in fields.items() if may_vary(hint)}
 
 
 def resolve_axes(config: ExperimentConfig) -> dict[str, str]:

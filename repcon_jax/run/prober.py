@@ -1,5 +1,6 @@
 """When and on what the representations of a run are probed; what does not change is probed once."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -104,9 +105,11 @@ class Prober:
         )
 
     def _encoder(self, network: Network) -> Network:
-        """The encoder of a network; images of other data than it was trained on are normalised with their own."""
-        is_other = self._experiment.config.probe.data is not None
-        return network.encoder.replace(pixels=self._pixels) if is_other else network.encoder
+        """The encoder of a network; where it was trained on this run's data, other data has statistics of its own."""
+        own, pixels = self._experiment.context.pixels, network.pixels
+        if self._experiment.config.probe.data is None or (pixels.mean, pixels.std) != (own.mean, own.std):
+            return network.encoder
+        return network.encoder.replace(pixels=dataclasses.replace(self._pixels, size=pixels.size))
 
     def _features(self, encoder: Network | None, images: Any) -> jax.Array:
         if encoder is None:

@@ -45,10 +45,10 @@ def remember(
     images = tree_digest({"images": jax.device_get(program.recipe.data.images)})
     constants = (program.constant_of(state, i) for i in range(len(seeds)))
     digests = [f"{images} {tree_digest(jax.device_get(constant))}" for constant in constants]
-    found = _read(folder, seeds, digests) if is_main() else None
-    if from_main(found is not None):
+    kept = _read(folder, seeds, digests) if is_main() else None
+    if from_main(kept is not None):
         zeros = [np.zeros(leaf.shape, leaf.dtype) for leaf in leaves]
-        return program.data_with(jax.tree.unflatten(structure, tree_from_main(zeros if found is None else found)))
+        return program.data_with(jax.tree.unflatten(structure, tree_from_main(zeros if kept is None else kept)))
     count = len(program.recipe.data.images)
     say(f"What never changes about the {count} examples is computed once, which takes part of an epoch's time.")
     with tqdm(total=count, unit="image", dynamic_ncols=True, leave=False, disable=not is_main()) as bar:

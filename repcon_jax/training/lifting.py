@@ -36,9 +36,9 @@ def one_after_the_other(
         def of_member(moving: TrainState, seed: Array, point: Array) -> tuple[TrainState, Metrics]:
             carried = {**moving.carried, **jax.tree.map(lambda leaf: leaf[seed], once)}
             member = dataclasses.replace(moving, carried={name: carried[name] for name in state.carried})
-            found = {name: values[name][point] for name in values}
+            its_values = {name: values[name][point] for name in values}
             its_data = dataclasses.replace(data, remembered=jax.tree.map(lambda leaf: leaf[seed], data.remembered))
-            member, metrics = chunk(its_data, member, num_steps, seeds[seed], found)
+            member, metrics = chunk(its_data, member, num_steps, seeds[seed], its_values)
             return without(member, constant), metrics
 
         def body(i: Array, population: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:

@@ -157,7 +157,7 @@ class Population:
     def remembered_batch(self, state: TrainState, members: MemberValues, first: int) -> PyTree:
         """What ``remembered`` gives for the batch of examples from ``first`` on, on the devices."""
         carried = {name: state.carried[name] for name in self.constant}
-        values = {name: found[0] for name, found in members.values.items()}
+        values = {name: column[0] for name, column in members.values.items()}
         return self.remember(self.recipe.data, carried, *place(self.recipe.mesh, (np.int32(first), values)))
 
     def data_with(self, remembered: PyTree) -> TrainData:
@@ -214,11 +214,11 @@ class Population:
 
     def bytes_per_device(self) -> int:
         """Memory that a run needs on each device, with its data and the copy of its first parameters."""
-        found = self.compiled.memory_analysis()
-        program = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+        memory = self.compiled.memory_analysis()
+        program = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
         params = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.template.params))
         members = math.ceil(math.prod(self.shape) / self.recipe.mesh.shape["member"])
-        return program + found.temp_size_in_bytes + members * params
+        return program + memory.temp_size_in_bytes + members * params
 
     def _arguments(self, members: MemberValues) -> tuple[Array, Values]:
         return place(self.recipe.mesh, members.seeds), place(self.recipe.mesh, members.values)

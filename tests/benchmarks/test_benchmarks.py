@@ -79,8 +79,8 @@ def test_sections_of_the_same_code_are_kept_and_others_are_not():
 
 
 def test_medians_quartiles_and_ratios():
-    found = measure.spread([5.0, 1.0, 2.0, 4.0, 3.0])
-    assert found == {"median": 3.0, "lower_quartile": 2.0, "upper_quartile": 4.0, "least": 1.0, "greatest": 5.0}
+    quartiles = measure.spread([5.0, 1.0, 2.0, 4.0, 3.0])
+    assert quartiles == {"median": 3.0, "lower_quartile": 2.0, "upper_quartile": 4.0, "least": 1.0, "greatest": 5.0}
     assert measure.rates([0.5, 0.5], 128)["median"] == 256
     # A drift that slows a whole round down leaves the ratio alone, which a ratio of medians would not.
     assert measure.ratios([1.0, 10.0, 2.0], [2.0, 20.0, 4.0])["least"] == 2.0
@@ -147,14 +147,14 @@ def about(seconds, **values):
 
 
 def test_a_population_is_compared_with_as_many_single_steps():
-    found = {
+    measured = {
         "ours 1": about([1.0, 1.0], step_flops=3e9, remember_seconds_per_image=0.002),
         "ours 4": about([2.0, 2.0], step_flops=3e9),
         "ours, teacher computed 1": about([2.0, 2.0], step_flops=4e9),
         "PyTorch eager": about([1.5, 3.0]),
         "PyTorch compile": {"not_measured": "no compiler"},
     }
-    case = step_rate.describe(Case("mlp", 128, (1, 4)), found)
+    case = step_rate.describe(Case("mlp", 128, (1, 4)), measured)
     one, four, same, eager, compiled = case["rows"]
     assert [row["who"] for row in case["rows"]][:3] == ["ours", "ours", "ours, teacher computed"]
     assert one["remember_milliseconds_per_image"] == 2
@@ -170,15 +170,15 @@ def test_a_population_is_compared_with_as_many_single_steps():
 
 
 def test_networks_of_different_size_are_refused():
-    found = {"ours 1": about([1.0]), "PyTorch eager": about([1.0], parameters=8)}
+    measured = {"ours 1": about([1.0]), "PyTorch eager": about([1.0], parameters=8)}
     with pytest.raises(ValueError, match="the networks called mlp differ"):
-        step_rate.describe(Case("mlp", 128), found)
+        step_rate.describe(Case("mlp", 128), measured)
 
 
 def test_a_failed_process_is_reported_in_its_own_words():
     spec = measure.Spec("ours:Training", {"encoder": "no_such_encoder"})
-    found = measure.compare({"ours": spec}, 1, 0.0)
-    assert "missing" in found["ours"]["not_measured"]
+    measured = measure.compare({"ours": spec}, 1, 0.0)
+    assert "missing" in measured["ours"]["not_measured"]
     line = table([("who", lambda row: row["who"]), ("s", lambda row: row["s"])], [{"who": "x", "not_measured": "why"}])
     assert line.endswith("| x | not measured: why |")
 

@@ -60,8 +60,8 @@ def batch():
     return make_batch(train_data(), jnp.arange(8), KEY)
 
 
-def assert_close(found, expected):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected)
+def assert_close(tree, expected):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), tree, expected)
 
 
 def test_it_lowers_the_loss_along_the_curve_and_leaves_the_ends():

@@ -152,15 +152,15 @@ def test_killed_and_resumed_is_uninterrupted_to_the_byte(tmp_path, as_users_run,
         process = start(workdir, as_users_run)
         wait_for_step(process, workdir, step)
         process.send_signal(number)
-        found, errors = end_of(process)
-        assert found == code, errors
+        ended_with, errors = end_of(process)
+        assert ended_with == code, errors
         assert not (workdir / "results.json").exists()
         if number != signal.SIGKILL:
             assert "Stopped and saved; the same command goes on from here" in errors
             assert "Traceback" not in errors
 
-    found, errors = end_of(start(workdir, as_users_run))
-    assert found == 0, errors
+    ended_with, errors = end_of(start(workdir, as_users_run))
+    assert ended_with == 0, errors
     assert tree_digest(final_params(workdir)) == tree_digest(final_params(whole))
     assert (workdir / "results.json").read_bytes() == (whole / "results.json").read_bytes()
     assert rows(workdir) == rows(whole)

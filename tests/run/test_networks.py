@@ -27,11 +27,14 @@ from tiny_runs import (
 from repcon_jax.data import load
 from repcon_jax.errors import CheckpointError, ConfigError
 from repcon_jax.models import create_head
+from repcon_jax.probing import extract_features, run_probes
+from repcon_jax.random import stream
 from repcon_jax.records.metrics_log import read_metrics
 from repcon_jax.run.config import parse_config, plain_config
 from repcon_jax.run.execute import run_experiment
 from repcon_jax.run.experiment import build_experiment
-from repcon_jax.run.networks import load_network
+from repcon_jax.run.networks import load_network, pixels_of
+from repcon_jax.run.prober import Prober
 from repcon_jax.training.checkpoints import read_network
 from repcon_jax.trees import signature
 
@@ -102,6 +105,25 @@ def test_a_teacher_of_another_architecture_teaches_and_stays_as_it_is(expert):
     remembered = program.remembered(program.initial_state(members), members)[0]
     expected = teacher.encoder.apply(experiment.recipe.data.images)[0]
     np.testing.assert_allclose(remembered, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_teacher_of_another_size_and_channels_is_probed_on_other_data(tmp_path):
+    path, _ = checkpoint_of(tmp_path, config_of(encoder=CONVNET))  # of 8x8 grey images
+    probe = {"probes": ("knn(neighbours=3)",), "during": "none", "data": "digits"}
+    data = {**SCENES, "image_size": 16}
+    experiment = build_experiment(config_of(**taught_by(path), data=data, probe=probe))
+    state, splits = first_state(experiment), experiment.probe_splits
+    scores = Prober(experiment).final(0, state, lambda: False)
+    assert scores.keys() == {"input", "teacher", "student"}
+    # The student sees them with their own statistics, the teacher as what it knows.
+    student, teacher = (experiment.networks(state)[name].encoder for name in ("student", "teacher"))
+    student = student.replace(pixels=pixels_of(splits))
+    for name, encoder in (("student", student), ("teacher", teacher)):
+        fit, test = (extract_features(encoder, part.images) for part in (splits.train, splits.test))
+        key = stream(jax.random.key(0), "probe")
+        arguments = (fit, splits.train.labels, test, splits.test.labels, splits.train.num_classes, key)
+        expected = run_probes(probe["probes"], *arguments, None)
+        assert scores[name] == expected
 
 
 def refused(**changes):

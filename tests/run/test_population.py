@@ -161,10 +161,10 @@ def test_everything_is_written_per_member_and_summarised_per_point(finished):
     assert [point["values"] for point in results["points"]] == [{"locality": a} for a in (0.0, 0.5, 1.0)]
     for point in results["points"]:
         alpha = point["values"]["locality"]
-        found = [
+        results_of_point = [
             json.loads((finished / "members" / f"locality_{alpha}__seed_{seed}.json").read_text()) for seed in (1, 4)
         ]
-        values = [m["probe"]["student"]["knn"]["value"] for m in found]
+        values = [m["probe"]["student"]["knn"]["value"] for m in results_of_point]
         assert point["probe"]["student"]["knn"]["values"] == values
         assert point["probe"]["student"]["knn"]["mean"] == pytest.approx(np.mean(values))
     rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
@@ -187,12 +187,12 @@ def test_a_population_in_groups_equals_one_at_once(finished, tmp_path, capsys):
     assert run(tmp_path / "run", *GRID, f"--config.mesh.memory_gb={limit}") == 0
     assert "does not fit into memory at once" in capsys.readouterr().out
     for name in ("locality_0.0__seed_1", "locality_1.0__seed_4"):
-        found = []
+        ends = []
         for workdir in (finished, tmp_path / "run"):
             checkpoints = Checkpoints(workdir / "checkpoints" / name, read_only=True)
-            found.append(checkpoints.restore_parts(12, ("params",)))
+            ends.append(checkpoints.restore_parts(12, ("params",)))
             checkpoints.close()
-        for a, b in zip(*map(jax.tree.leaves, found), strict=True):
+        for a, b in zip(*map(jax.tree.leaves, ends), strict=True):
             np.testing.assert_allclose(a, b, 1e-4, 1e-6)
 
 
