@@ -12,7 +12,7 @@ Arguments, at most one of each group, in any order, separated by commas:
 
     data      digits (default), scenes, cifar10, fashion_mnist, usps
     encoder   vgg11 (default), resnet18, mlp
-    size      small (default): a quarter of the width, 16x16 pixels, 600 steps, for two CPU cores (some minutes);
+    size      small (default): a quarter of the width, 16x16 pixels, 300 steps, for two CPU cores (some minutes);
               paper: the full width, 32x32 pixels, 100 epochs
 
 The claims stand below and were written before any run: the paper's, that students are better than their teacher, and
@@ -37,7 +37,7 @@ ARGUMENTS = {
     "data": {name: name for name in ("digits", "scenes", "cifar10", "fashion_mnist", "usps")},
     "encoder": {name: name for name in ("vgg11", "resnet18", "mlp")},
     "size": {
-        "small": {"image_size": 16, "duration": "600 steps", "batch_size": 128, "test_examples": 2000},
+        "small": {"image_size": 16, "duration": "300 steps", "batch_size": 128, "test_examples": 2000},
         "paper": {"image_size": 32, "duration": "100 epochs", "batch_size": 256, "test_examples": None},
     },
 }

@@ -16,7 +16,7 @@ from repcon_jax.__main__ import main
 from repcon_jax.data import SOURCES, DataConfig, prepare_splits, stratified_subset
 from repcon_jax.errors import CheckpointError, ConfigError
 from repcon_jax.machine.stopping import Stopped
-from repcon_jax.models import ENCODERS, HEADS
+from repcon_jax.models import ENCODERS, HEADS, Network, create_encoder
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.options.choices import with_options
@@ -25,10 +25,11 @@ from repcon_jax.random import stream
 from repcon_jax.records.scores import Score
 from repcon_jax.run.config import ExperimentConfig, plain_config
 from repcon_jax.run.networks import load_network
+from repcon_jax.run.references import Loaded
 from repcon_jax.tasks.study import run as module
 from repcon_jax.tasks.study.config import MergeConfig, StudyConfig, parse_study, plain_study
 from repcon_jax.tasks.study.measurements import MEASUREMENTS, Measurement
-from repcon_jax.tasks.study.networks import seeds_of_reference
+from repcon_jax.tasks.study.networks import load_networks, seeds_of_reference
 from repcon_jax.tasks.study.run import run_study
 from repcon_jax.tasks.study.targets import draw_shots
 from repcon_jax.training.optimisers import OptimiserConfig
@@ -207,7 +208,7 @@ def test_a_barrier_is_that_of_a_loop_over_the_line(measured, tested):
 
 
 def test_networks_whose_heads_have_other_outputs_have_a_barrier_of_their_divergence(measured, copied):
-    config = study(targets={"two": digits(classes=(3, 5))}, shots=(2,), draws=1, claims=(), compared=(), baseline=None)
+    config = study(targets={"two": digits(classes=(3, 5))}, shots=(2,), draws=1, **NOTHING)
     results = run_study(config, copied)
     scores = {row["score"] for row in results["means"] if row["measurement"] == "barrier"}
     assert scores == {"kl"}
@@ -298,7 +299,8 @@ def spy(monkeypatch):
     return seen
 
 
-SPYING = {"measurements": {"spy": "spy"}, "claims": (), "compared": (), "baseline": None}
+NOTHING = {"claims": (), "compared": (), "baseline": None}
+SPYING = {"measurements": {"spy": "spy"}, **NOTHING}
 
 
 def test_k_examples_of_each_class_are_drawn_the_same_for_all_networks(spy, measured, copied, splits):
@@ -629,6 +631,15 @@ def test_networks_that_cannot_be_merged_are_told_before_anything_is_measured(cop
     message = r"merges\.soup with .* of short, long: weights has 3 entries for 2 networks; give one each"
     with pytest.raises(ConfigError, match=message):
         run_study(study(merges={"soup": MergeConfig(("short", "long"), "average(weights=(1.0, 1.0, 1.0))")}), copied)
+
+
+def test_what_is_no_single_network_is_told_with_what_it_holds():
+    bends = Network({"bend_0": {}, "bend_1": {}}, {}, create_encoder("mlp", widths=(4,)))
+    config = study(networks={"bent": "short/seed_0/end"}, merges={}, measurements={"h_score": "transfer"}, **NOTHING)
+    with pytest.raises(
+        CheckpointError, match=r"networks\.bent is 'short/seed_0/end', which holds no encoder with a head"
+    ):
+        load_networks(config, lambda reference: Loaded(reference, bends, ""))
 
 
 def test_a_step_that_was_never_saved_is_told_with_the_saved_ones(copied):

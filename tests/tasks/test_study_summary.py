@@ -8,6 +8,7 @@ from scipy import stats
 
 from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.errors import ArgumentError
+from repcon_jax.figures.study import study_tables
 from repcon_jax.records.intervals import interval
 from repcon_jax.tasks.study.claims import parse_claim
 from repcon_jax.tasks.study.config import StudyConfig
@@ -155,6 +156,13 @@ def test_values_that_are_not_finite_decide_nothing():
         "probe: b - a < 0.05": "undecided",
         "probe: c - a > 0.01": "fails",
     }
+
+
+def test_a_claim_about_what_was_measured_nowhere_is_undecided():
+    results = summarise_study(CONFIG, [row(0.5, "a"), row(0.6, "b")])
+    claim = results["claims"][2]
+    assert (claim["claim"], claim["verdict"], claim["count"]) == ("probe: c - a > 0.01", "undecided", 0)
+    assert "not measured" in study_tables(results)
 
 
 NETWORKS, SCORES = ("vgg-11", "a.b", "1"), ("probe/value", "distance/cosine", "distance/norm", "p-1/value")

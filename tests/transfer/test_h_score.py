@@ -47,6 +47,11 @@ def test_perfectly_separated_classes_have_their_number_less_one():
     assert h_score(1e3 * corners[labels] + x, labels) == pytest.approx(CLASSES - 1, rel=1e-2)
 
 
+def test_no_more_examples_than_features_always_look_separated():
+    x, labels = examples(10, count=20, size=30, apart=0.0)
+    assert h_score(x, labels) == pytest.approx(CLASSES - 1, rel=1e-3)
+
+
 def test_invertible_linear_maps_and_shifts_do_not_matter():
     x, labels = examples(4)
     matrix = np.random.default_rng(5).normal(size=(6, 6)) + 3 * np.eye(6)

@@ -71,11 +71,11 @@ def with_interval(mean: dict[str, Any], score: Score) -> str:
     '50.00 ± 10.00'
     >>> with_interval({"mean": 2.3456, "low": 2.2, "high": 2.5}, Score("loss", "nats"))
     '2.35 ± 0.15'
-    >>> with_interval({"mean": None, "low": None, "high": None}, Score("accuracy", "fraction"))
+    >>> with_interval({"mean": None, "low": None, "high": None, "count": 3}, Score("accuracy", "fraction"))
     'not finite'
     """
     if mean["mean"] is None:
-        return "not finite"
+        return "not finite" if mean["count"] else "not measured"
     middle = factor(score) * mean["mean"]
     if mean["low"] is None:
         return format(middle, "z.2f" if score.unit == "fraction" else ".4g")

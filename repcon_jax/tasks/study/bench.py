@@ -27,7 +27,7 @@ from repcon_jax.tasks.study.targets import Target
 _REMEMBERED = 2**31
 
 
-class Bench:
+class StudyBench:
     """Makes subjects of cells.
 
     Args:
@@ -62,8 +62,7 @@ class Bench:
             if part == "train" and not drawn.size:
                 raise ValueError(f"measurement {cell.measurement!r} reads training examples; let it declare that need")
             about = loaded[which].name, loaded[which].digest, cell.target, kind, part
-            examples = target.splits.test if part == "test" else target.splits.train.take(target.pool)
-            computed = self._once(about, lambda: self._outputs(networks[which], examples, kind))
+            computed = self._once(about, lambda: self._outputs(networks[which], target.examples(part), kind))
             return computed if part == "test" else computed[np.searchsorted(target.pool, drawn)]
 
         return Subject(networks, target.splits, drawn, key, outputs, config.batch_size)
@@ -102,7 +101,7 @@ _recalibrate = jax.jit(recalibrate)
 
 
 @jax.jit
-def _logits(network: Network, images: UInt8[Array, "batch h w c"]) -> Float[Array, "batch outputs"]:
+def _logits(network: Network, images: UInt8[Array | np.ndarray, "batch h w c"]) -> Any:
     return network.apply(images)[0].logits
 
 

@@ -12,7 +12,7 @@ from repcon_jax.machine.stopping import Stopped
 from repcon_jax.options.schema import to_dict
 from repcon_jax.run.networks import describe_network
 from repcon_jax.run.references import Loaded
-from repcon_jax.tasks.study.bench import Bench
+from repcon_jax.tasks.study.bench import StudyBench
 from repcon_jax.tasks.study.cells import Cell, cells_of
 from repcon_jax.tasks.study.config import StudyConfig
 from repcon_jax.tasks.study.measurements import Measurement
@@ -41,7 +41,7 @@ def measure_all(
         Stopped: the study was asked to stop; what was measured is kept.
         ConfigError: an option of a measurement does not fit the data.
     """
-    built, bench = config.built_measurements(), Bench(config, targets)
+    built, bench = config.built_measurements(), StudyBench(config, targets)
     cells, rows = cells_of(config, networks), []
     with tqdm(total=len(cells), unit="cell", dynamic_ncols=True) as bar:
         for cell in cells:

@@ -95,6 +95,8 @@ def paired(first: Values, second: Values) -> Values:
 def judge(text: str, claim: Claim, measured: Measured) -> list[dict[str, Any]]:
     """The verdict on a claim at every target and number of shots at which both networks were measured.
 
+    Where that is nowhere it is undecided, with a count of 0.
+
     Args:
         text: of the claim.
         claim: what it says.
@@ -108,7 +110,14 @@ def judge(text: str, claim: Claim, measured: Measured) -> list[dict[str, Any]]:
             around = interval(differences)
             judged = verdict(around, claim.relation, claim.threshold)
             rows.append({"claim": text, **place._asdict(), "verdict": judged, **around})
-    return rows
+    nowhere = {
+        **Place(*claim.score.split("/"), None, None)._asdict(),
+        "mean": None,
+        "low": None,
+        "high": None,
+        "count": 0,
+    }
+    return rows or [{"claim": text, "verdict": "undecided", **nowhere}]
 
 
 def _differences(baseline: str, measured: Measured) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from repcon_jax.data import Dataset, Splits, prepare_splits, stratified_subset
 from repcon_jax.errors import ConfigError, UserError
 from repcon_jax.tasks.study.config import StudyConfig
 from repcon_jax.tasks.study.measurements import Measurement
+from repcon_jax.tasks.study.subject import Part
 
 Indices = Int32[np.ndarray, " drawn"]
 Draw = tuple[int | None, int]
@@ -36,6 +37,10 @@ class Target:
     def pool(self) -> Indices:
         """The training examples of all draws, ascending: no others are ever embedded."""
         return np.unique(np.concatenate(list(self.draws.values())))
+
+    def examples(self, part: Part) -> Dataset:
+        """What is embedded of a part of the data: the pool, or all test examples."""
+        return self.splits.test if part == "test" else self.splits.train.take(self.pool)
 
 
 def draws_of(config: StudyConfig, measurement: Measurement) -> list[Draw]:

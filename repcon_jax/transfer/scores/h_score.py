@@ -13,6 +13,8 @@ from repcon_jax.transfer.score import TRANSFER_SCORES, Features, Labels, Transfe
 def h_score(*, tolerance: float = 1e-5) -> TransferScore:
     """tr(cov(f)^+ cov(E[f | y])), at most the number of classes less one.
 
+    With no more examples than features it is exactly that, whatever the features are: it needs several times as many.
+
     Args:
         tolerance: singular values of cov(f) below this share of the largest count as zero.
     Raises:
