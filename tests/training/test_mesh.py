@@ -50,7 +50,7 @@ def test_a_run_begun_on_one_device_goes_on_with_eight(tmp_path):
 
     with_eight_devices("-m", "repcon_jax", *arguments, f"--workdir={moved}")
     assert len(json.loads((moved / "environment.json").read_text())["devices"]) == 8
-    ends = [read_network(str(folder / "checkpoints" / "seed_0" / "12")) for folder in (alone, moved)]
+    ends = [read_network(str(folder / "checkpoints" / "seed_0" / "12"))[:2] for folder in (alone, moved)]
     for a, b in zip(*map(jax.tree.leaves, ends), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
     rows = [[row for row in read_metrics(folder) if row["kind"] == "train"] for folder in (alone, moved)]
