@@ -9,17 +9,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh
 
 from repcon_jax.data import Dataset, Splits, build_views, prepare_splits
 from repcon_jax.data.views import Views
 from repcon_jax.errors import ConfigError, DataError
 from repcon_jax.models import Model, Network
-from repcon_jax.objectives import OBJECTIVES, Context
+from repcon_jax.objectives import Context
 from repcon_jax.records.scores import Score
 from repcon_jax.run.config import ExperimentConfig, fields_of
-from repcon_jax.run.members import Group, points_of, resolve_axes, seeds_of, with_values
+from repcon_jax.run.members import Group, points_of, resolve_axes, seeds_of
 from repcon_jax.run.networks import (
     check_outputs,
     check_shapes,
@@ -29,16 +28,16 @@ from repcon_jax.run.networks import (
     pixels_of,
 )
 from repcon_jax.run.probe_data import splits_to_probe
+from repcon_jax.run.varying import Optimisers, Schedules, check_members, first_member, objective_of, texts_of
 from repcon_jax.training.durations import Clock, clock
 from repcon_jax.training.evaluation import evaluate_dataset
 from repcon_jax.training.loop import TrainData
 from repcon_jax.training.mesh import build_mesh, is_sequential, place, placements
-from repcon_jax.training.optimisers import build_optimiser, frozen_paths
-from repcon_jax.training.population import MemberValues, Population, Recipe, Values, compile_population
-from repcon_jax.training.schedules import Alternatives, Schedule, parse_schedule
+from repcon_jax.training.optimisers import frozen_paths
+from repcon_jax.training.population import MemberValues, Population, Recipe, compile_population
 from repcon_jax.training.step import Batch, Inputs, Objective, TrainState, scalars_at
 from repcon_jax.trees import signature
-from repcon_jax.typing import Metrics, Params, PyTree
+from repcon_jax.typing import Metrics, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Experiment:
         points = points_of(self.config)
         values: dict[str, np.ndarray] = {"point": np.array(group.points, np.int32)}
         for axis, path in self.axes.items():
-            texts = _texts(self.config, axis)
+            texts = texts_of(self.config, axis)
             column = [points[i][axis] for i in group.points]
             values[path] = np.array([texts.index(v) for v in column], np.int32) if texts else np.float32(column)
         return MemberValues(np.array(group.seeds, np.int32), values)
@@ -207,14 +206,14 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
         check_outputs(config, model, example, splits.train.num_classes)
     scalars = scalars_at(objective.scalars, 0)
     params = jax.eval_shape(lambda key, images: objective.start(key, images, scalars)[0], jax.random.key(0), example)
-    _check_members(config, context, axes, params)
+    check_members(config, context, axes, params)
     with fields_of("mesh"):
         placements(params, mesh, config.mesh.rules)  # so that a wrong rule is found before anything is compiled
         sequential = is_sequential(config.mesh, mesh)
     recipe = Recipe(
         objective,
-        _Schedules(config, axes, objective, context.clock),
-        _Optimisers(config, axes, context.clock, params),
+        Schedules(config, axes, objective, context.clock),
+        Optimisers(config, axes, context.clock, params),
         _train_data(config, train, sources, objective.uses_labels, views, mesh),
         context.clock,
         example.shape,
@@ -259,79 +258,6 @@ def _train_data(
     return placed(train, uses_labels, views, further)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Schedules:
-    """The schedules of the objective's scalars for one member, as a function of its values.
-
-    Args:
-        config: of the run.
-        axes: see ``Experiment``.
-        objective: has those of the config.
-        clock: turns durations into steps.
-    """
-
-    config: ExperimentConfig
-    axes: dict[str, str]
-    objective: Objective
-    clock: Clock
-
-    def __call__(self, values: Values) -> dict[str, Schedule]:
-        given = _scalars_of(self.config, self.axes, values, "objective")
-        own = {name: parse_schedule(value, self.clock, name) for name, value in given.items()}
-        return {**self.objective.scalars, **own}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Optimisers:
-    """The optimiser of one member, as a function of its values; ``params`` are the shapes of all parameters."""
-
-    config: ExperimentConfig
-    axes: dict[str, str]
-    clock: Clock
-    params: Params
-
-    def __call__(self, values: Values) -> optax.GradientTransformation:
-        given = _scalars_of(self.config, self.axes, values, "optimiser")
-        with fields_of("optimiser"):
-            return build_optimiser(self.config.optimiser, self.clock, self.params, given)
-
-
-def _scalars_of(config: ExperimentConfig, axes: dict[str, str], values: Values, group: str) -> dict[str, Any]:
-    """By name the scalars of a group of the config in which members differ, from their values, which may be traced."""
-    scalars = {}
-    for axis, path in axes.items():
-        of_group, _, name = path.partition(".")
-        if of_group == group:
-            value, texts = jnp.asarray(values[path]), _texts(config, axis)
-            scalars[name] = Alternatives(texts, value) if texts else value
-    return scalars
-
-
-def _check_members(config: ExperimentConfig, context: Context, axes: dict[str, str], params: Params) -> None:
-    """Raises ConfigError where a value of a member is wrong, which is clearer said of that one than of many."""
-    for point in points_of(config):
-        member = with_values(config, {axes[axis]: value for axis, value in point.items()})
-        objective = _objective(member, context)
-        with fields_of("optimiser"):
-            build_optimiser(member.optimiser, context.clock, params)
-        for axis in point:
-            group, _, name = axes[axis].partition(".")
-            if group == "objective" and name not in objective.scalars:
-                raise ConfigError(
-                    f"population.{axis} differs between members but objective {config.objective.name!r} does not list "
-                    f"{name!r} among its scalars; take the axis away, or add it to the objective's scalars."
-                )
-
-
-def _objective(config: ExperimentConfig, context: Context) -> Objective:
-    return OBJECTIVES.build(config.objective.name, context, **config.objective.options)
-
-
-def _first_member(config: ExperimentConfig, axes: dict[str, str]) -> ExperimentConfig:
-    """The config of the first member, whose objective has the structure of all."""
-    return with_values(config, {axes[axis]: value for axis, value in points_of(config)[0].items()})
-
-
 def _views(
     config: ExperimentConfig, model: Model, splits: Splits, probe_splits: Splits | None
 ) -> tuple[Views, tuple[int, ...]]:
@@ -355,24 +281,18 @@ def _examples(
     config: ExperimentConfig, splits: Splits, context: Context, axes: dict[str, str]
 ) -> tuple[Dataset, Context, Objective]:
     """What is trained on, and the objective, which says whether that needs labels, with the clock of so many."""
-    first = _first_member(config, axes)
-    objective = _objective(first, context)
+    first = first_member(config, axes)
+    objective = objective_of(first, context)
     if not objective.uses_labels:
         return splits.train, context, objective
     train = _labelled(config, splits)
     context = dataclasses.replace(context, clock=_clock(config, len(train)))
-    return train, context, _objective(first, context)
+    return train, context, objective_of(first, context)
 
 
 def _remembers(config: ExperimentConfig, objective: Objective, time: Clock) -> bool:
     more_than_once = time.total_steps > time.steps_per_epoch
     return objective.remember is not None and config.data.has_fixed_views and more_than_once
-
-
-def _texts(config: ExperimentConfig, axis: str) -> tuple[float | str, ...]:
-    """All values of an axis that holds texts, such as schedules; empty where all are numbers."""
-    values = config.population[axis]
-    return values if any(isinstance(value, str) for value in values) else ()
 
 
 def _placed_test(test: Dataset | None, mesh: Mesh) -> tuple[jax.Array, jax.Array] | None:
