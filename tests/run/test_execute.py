@@ -209,7 +209,10 @@ def refused(capsys, arguments):
         (["--config.objective.teacher_momentum=2.0"], "objective.teacher_momentum is 2.0 but must lie in [0, 1]"),
         (["--config.objective.teacher_temperature=constant(value=0.0)"], "objective.teacher_temperature is 0.0"),
         (["--config.objective.restart_every=soon"], "objective.restart_every is 'soon'"),
-        (["--config.optimiser.learning_rate=fast"], "optimiser.learning_rate is 'fast'"),
+        (
+            ["--config.optimiser.learning_rate=fast"],
+            "optimiser.learning_rate has 'fast': schedule.name is 'fast', which does not exist",
+        ),
         (["--config.optimiser.learning_rate=1e999"], "must be finite"),
         (["--config.optimiser.rules=(('.*','set(frozen=3)'),)"], "optimiser.rules: frozen is 3 (int) but must be str"),
         (["--confg=x"], "argument '--confg' does not exist; did you mean '--config'?"),

@@ -257,6 +257,18 @@ def test_what_is_frozen_is_so_for_every_member():
     check_members_equal_single_runs(config, 1e-4, 1e-6)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [tiny_runs.TWO_HEADS, {"sources": {"scenes": tiny_runs.SCENES}, "duration": "2 epochs"}],
+    ids=["read", "beside what is remembered"],
+)
+def test_every_seed_has_its_own_batches_of_further_sources(changes):
+    mesh = {"members": "vectorised"}
+    config = tiny_runs.config_of(**changes, mesh=mesh, population={"seed": (0, 3), "learning_rate": (0.1, 0.3)})
+    assert build_experiment(config).recipe.remembers == ("duration" in changes)
+    check_members_equal_single_runs(config, 1e-4, 1e-6)
+
+
 def test_groups_cover_every_member_and_have_one_size():
     for seeds, points, capacity, multiple in [
         (3, 11, 33, 1),
