@@ -1,7 +1,5 @@
 """Tiny lotteries, whose runs draw no figures."""
 
-import contextlib
-
 from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
@@ -46,9 +44,3 @@ def config_of(**changes):
     runs = {"early": plain_config(PRETRAINING), "distil": plain_config(DISTILLATION)}
     values = {"training": plain_config(TRAINING), "chains": CHAINS, "runs": runs}
     return LotteryConfig("tiny", **{**values, "schedule": "geometric(fraction=0.5, rounds=2)", **changes})
-
-
-@contextlib.contextmanager
-def rounds_without_figures():
-    """Nothing any more: the configs above say so."""
-    yield

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lotteries import CHAINS, DISTILLATION, PRETRAINING, RANDOM, TRAINING, config_of, rounds_without_figures
+from lotteries import CHAINS, DISTILLATION, PRETRAINING, RANDOM, TRAINING, config_of
 
 from repcon_jax.errors import CheckpointError, ConfigError, UserError
 from repcon_jax.lottery.counting import kept_count
@@ -19,12 +19,6 @@ from repcon_jax.tasks.lottery.config import Chain, parse_lottery, plain_lottery
 from repcon_jax.tasks.lottery.rounds import ends
 from repcon_jax.tasks.lottery.run import run_lottery
 from repcon_jax.training.checkpoints import read_network
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_rounds():
-    with rounds_without_figures():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lotteries import DISTILLATION, TRAINING, config_of, rounds_without_figures
+from lotteries import DISTILLATION, TRAINING, config_of
 
 from repcon_jax import losses
 from repcon_jax.errors import ConfigError
@@ -49,12 +49,6 @@ STUDIES = (
 def studied(**changes):
     values = {"training": SHORT, "runs": {}, "chains": {"random": Chain()}, "schedule": "one_shot(density=0.5)"}
     return config_of(**{**values, **changes})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_rounds():
-    with rounds_without_figures():
-        yield
 
 
 @pytest.fixture(scope="module")
