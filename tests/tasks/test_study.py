@@ -16,7 +16,7 @@ from repcon_jax.__main__ import main
 from repcon_jax.data import SOURCES, DataConfig, prepare_splits, stratified_subset
 from repcon_jax.errors import CheckpointError, ConfigError
 from repcon_jax.machine.stopping import Stopped
-from repcon_jax.models import ENCODERS, HEADS, Network, create_encoder
+from repcon_jax.models import ENCODERS, HEADS, Network, Pixels, create_encoder
 from repcon_jax.models.recalibration import recalibrate
 from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.options.choices import with_options
@@ -25,7 +25,7 @@ from repcon_jax.random import stream
 from repcon_jax.records.scores import Score
 from repcon_jax.run.config import ExperimentConfig, plain_config
 from repcon_jax.run.networks import load_network
-from repcon_jax.run.references import Loaded
+from repcon_jax.run.references import Loaded, load_reference
 from repcon_jax.tasks.study import run as module
 from repcon_jax.tasks.study.config import MergeConfig, StudyConfig, parse_study, plain_study
 from repcon_jax.tasks.study.measurements import MEASUREMENTS, Measurement
@@ -640,6 +640,26 @@ def test_what_is_no_single_network_is_told_with_what_it_holds():
         CheckpointError, match=r"networks\.bent is 'short/seed_0/end', which holds no encoder with a head"
     ):
         load_networks(config, lambda reference: Loaded(reference, bends, ""))
+
+
+COLOURED = {"targets": {"scenes": scenes()}, "shots": (2,), "draws": 1, "measurements": {"h_score": "transfer"}}
+
+
+def test_a_network_of_other_channels_is_told_before_anything_is_measured(copied, monkeypatch):
+    two = Pixels((0.5, 0.5), (0.25, 0.25), (8, 8))
+
+    def load(reference, workdir, runs):
+        loaded = load_reference(reference, workdir, runs)
+        return loaded._replace(network=loaded.network.replace(pixels=two))
+
+    monkeypatch.setattr(module, "load_reference", load)
+    with pytest.raises(ConfigError, match=r"targets\.scenes has images of 3 channels but networks\.short takes 2"):
+        run_study(study(**NOTHING | COLOURED, merges={}), copied)
+
+
+def test_a_target_of_other_size_and_colours_is_measured(copied):
+    results = run_study(study(**NOTHING | COLOURED), copied)
+    assert all(0 < mean["mean"] <= 9.01 for mean in results["means"])
 
 
 def test_a_step_that_was_never_saved_is_told_with_the_saved_ones(copied):

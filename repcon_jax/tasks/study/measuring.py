@@ -1,10 +1,13 @@
 """Every cell of a study as rows; what is known is read."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import numpy as np
 from tqdm import tqdm
 
 from repcon_jax.errors import ArgumentError, ConfigError
@@ -39,8 +42,9 @@ def measure_all(
         stop_requested: the signal that asked to stop, or 0.
     Raises:
         Stopped: the study was asked to stop; what was measured is kept.
-        ConfigError: an option of a measurement does not fit the data.
+        ConfigError: a network cannot take a target's images, or an option of a measurement does not fit the data.
     """
+    _check_channels(networks, targets)
     built, bench = config.built_measurements(), StudyBench(config, targets)
     cells, rows = cells_of(config, networks), []
     with tqdm(total=len(cells), unit="cell", dynamic_ncols=True) as bar:
@@ -56,6 +60,20 @@ def measure_all(
             rows += known
             bar.update()
     return rows
+
+
+def _check_channels(networks: dict[str, BySeed], targets: dict[str, Target]) -> None:
+    """Checks that every network can take every target's images, which it resizes and turns grey or coloured itself."""
+    for (name, by_seed), (target, data) in itertools.product(networks.items(), targets.items()):
+        images = jax.ShapeDtypeStruct((1, *data.splits.train.images.shape[1:]), np.uint8)
+        pixels = next(iter(by_seed.values())).network.pixels
+        try:
+            jax.eval_shape(pixels, images)
+        except ValueError as error:
+            raise ConfigError(
+                f"targets.{target} has images of {images.shape[-1]} channels but networks.{name} takes "
+                f"{pixels.channels}; choose other data or drop the network."
+            ) from error
 
 
 def _measure(config: StudyConfig, measurement: Measurement, cell: Cell, subject: Subject) -> list[Row]:
