@@ -5,7 +5,7 @@
 Three runs are trained, each with three seeds: students that are distilled from a random teacher, near it (locality
 1e-10) and far from it (locality 1), as in Random Teachers are Good Teachers (arXiv 2302.12091), and a supervised
 network. Then the teacher, both students, the supervised network and the average of teacher and near student are
-measured: a converged linear probe with 5, 20 and all training examples of each class, the H-score, linear CKA and
+measured: a converged linear probe with 5, 20 and 80 training examples of each class, the H-score, linear CKA and
 distances of all pairs, and the barrier between them where they are of one architecture.
 
 Arguments, at most one of each group, in any order, separated by commas:
