@@ -61,12 +61,15 @@ def verdict(difference: dict[str, Any], relation: Literal[">", "<"], threshold: 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Kendall's tau-b of two lists; None for fewer than three pairs or where one list is constant.
 
+    Numbers that agree to five digits are ties, since float32 leaves little more of what is equal.
+
     Args:
         first, second: finite numbers, as many of each.
 
     >>> round(rank_correlation([1, 2, 3], [10, 30, 20]), 3)
     0.333
     """
+    first, second = ([float(f"{value:.4e}") for value in values] for values in (first, second))
     if len(first) < 3 or len(set(first)) < 2 or len(set(second)) < 2:
         return None
     return float(stats.kendalltau(first, second).statistic)

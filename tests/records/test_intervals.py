@@ -66,3 +66,10 @@ def test_too_few_or_constant_values_have_no_rank_correlation():
     assert rank_correlation([1, 2], [1, 2]) is None
     assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
     assert rank_correlation([1, 2, 3], [2, 2, 2]) is None
+
+
+def test_what_differs_by_rounding_is_tied():
+    nearly = [9.0, 9.0 - 4e-6, 9.0 + 5e-6, 9.0 - 1e-6]
+    assert rank_correlation(nearly, [1, 2, 3, 4]) is None
+    assert rank_correlation([*nearly, 8.9], [1, 2, 3, 4, 0]) == rank_correlation([9, 9, 9, 9, 8.9], [1, 2, 3, 4, 0])
+    assert rank_correlation([1e-9, 2e-9, 3e-9], [1, 2, 3]) == pytest.approx(1.0)
