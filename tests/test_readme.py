@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 OTHERS = [line for line in COMMANDS if line not in EXPERIMENTS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", EXPERIMENTS)
 def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch, quick):
     monkeypatch.chdir(ROOT)
@@ -53,6 +54,7 @@ def test_the_two_commands_and_the_preparation_of_data_exist(capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_python_example_runs_and_a_copied_student_has_no_divergence(capsys):
     example, _ = blocks("python")
     exec(compile(example, "README.md", "exec"), {})
@@ -61,6 +63,7 @@ def test_the_python_example_runs_and_a_copied_student_has_no_divergence(capsys):
     assert 0 < float(printed["0.5"]) < float(printed["1.0"])
 
 
+@pytest.mark.slow
 def test_matching_units_removes_the_barrier(capsys):
     exec(compile(blocks("python")[1], "README.md", "exec"), {})
     before, after = (float(height) for height in re.findall(r"barrier (\S+)", capsys.readouterr().out))

@@ -31,6 +31,7 @@ def images_of(size=16):
     return jax.random.uniform(KEY, (4, size, size, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENCODERS)
 def test_it_starts_as_the_identity_to_the_bit(name):
     encoder, _, model, count = adapted(name)
@@ -81,6 +82,7 @@ def test_there_is_little_to_train():
     assert parameter_count(params["adapter"]) == 2 * 3 * (size[0] + size[1])
 
 
+@pytest.mark.slow
 def test_only_the_small_parameters_change_while_training():
     config = config_of(adapter=LORA, optimiser={"name": "adamw", "learning_rate": 0.05, "rules": FROZEN_BACKBONE})
     experiment = build_experiment(config)

@@ -26,6 +26,7 @@ from repcon_jax.models.kernels.direct_convolution import direct_convolution  # n
 COMMITTED = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 
 
+@pytest.mark.slow
 def test_a_quick_run_writes_numbers_page_and_pictures(tmp_path):
     command = [sys.executable, "-m", "benchmarks.run", "--quick", "--kind", "here", "--out", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}, check=True)

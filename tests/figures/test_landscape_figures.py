@@ -112,6 +112,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("results", [plane(WHOLE, CROP), paths(), curvature()], ids=lambda results: results["kind"])
 def test_every_kind_has_its_pictures_and_a_report_that_shows_them(results, tmp_path):
     given = copy.deepcopy(results)

@@ -75,6 +75,7 @@ def measured():
     return model, ends, data, surface, evaluation, values
 
 
+@pytest.mark.slow
 def test_the_ends_of_a_path_equal_direct_evaluation(measured):
     model, ends, data, _, _, values = measured
     apply = jax.jit(lambda params, state, images: model.apply(params, state, images)[0])

@@ -45,6 +45,7 @@ def assert_equal(actual, expected):
     assert jax.tree.map(jnp.result_type, actual) == jax.tree.map(jnp.result_type, expected)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(sorted(PATHS)))
 def test_the_ends_are_the_points_given_to_the_bit(seed, kind):

@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from repcon_jax.machine.compilation_cache import default_place, machine, prune
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -32,6 +34,7 @@ def contents(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing_and_computes_the_same_bits(tmp_path):
     first = run("-c", PROGRAM, str(tmp_path))
     kept = contents(tmp_path)
@@ -77,6 +80,7 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path):
     assert sorted(contents(tmp_path)) == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_importing_any_module_starts_no_backend():
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

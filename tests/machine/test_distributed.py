@@ -71,6 +71,7 @@ def wait_for_row(process, workdir, text):
     raise AssertionError(process.communicate()[1])
 
 
+@pytest.mark.slow
 def test_two_hosts_train_together_one_is_killed_and_the_pair_goes_on(tmp_path):
     pair = start_pair(tmp_path / "pair", *LONG)
     wait_for_row(pair[0], tmp_path / "pair", '"step": 48,')
@@ -91,6 +92,7 @@ def test_two_hosts_train_together_one_is_killed_and_the_pair_goes_on(tmp_path):
     assert [r["step"] for r in rows if r["kind"] == "train"] == list(range(0, 161, 4))
 
 
+@pytest.mark.slow
 def test_a_stop_asked_of_one_host_saves_and_ends_both(tmp_path):
     pair = start_pair(tmp_path / "run", *LONG, "--config.mesh.parameters=sharded")
     wait_for_row(pair[0], tmp_path / "run", '"step": 24,')

@@ -208,6 +208,7 @@ def test_vit_block_equals_its_formula(vit):
     np.testing.assert_allclose(features["block1"], x, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "build",
     [

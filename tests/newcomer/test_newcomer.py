@@ -11,6 +11,8 @@ from repcon_jax.__main__ import main
 from repcon_jax.run.networks import load_network
 from repcon_jax.training.checkpoints import Checkpoints
 
+pytestmark = pytest.mark.slow
+
 # What the configs below share: tiny runs on scikit-learn's digits.
 PARTS = """
 import dataclasses

@@ -64,6 +64,7 @@ def assert_close(tree, expected):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), tree, expected)
 
 
+@pytest.mark.slow
 def test_it_lowers_the_loss_along_the_curve_and_leaves_the_ends():
     objective, model = curve(num_bends=2)
     data = train_data()
@@ -90,6 +91,7 @@ def loss_at(model, params):
     return losses.softmax_cross_entropy_with_labels(logits, batch().labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
 def test_the_gradient_of_a_bend_is_its_weight_times_that_of_the_loss(t, monkeypatch):
     objective, model = curve()

@@ -36,6 +36,7 @@ def step_once(objective, time, views=None, steps=1):
     return begin, state, metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["cross_entropy", "kl_divergence", "mean_squared_error"])
 def test_a_copied_student_has_no_divergence_and_an_independent_one_approaches(loss):
     objective, time = distillation(loss=loss, start="copy")
@@ -91,6 +92,7 @@ def test_the_centre_is_the_moving_average_of_the_teachers_logits():
     np.testing.assert_allclose(end.carried["centre"], 0.1 * jnp.mean(logits, axis=0), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_opposite_and_same_pairs_add_up_to_all():
     loss = {}
     for pairing in ("same", "opposite", "all"):

@@ -46,6 +46,7 @@ def combinations(file):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "arguments"),
     [pytest.param(f, a, id=f"{f.stem}:{a}") for f in FILES for a in combinations(f)],

@@ -61,6 +61,7 @@ def finished(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_a_run_writes_everything_that_the_readme_promises(finished):
     for name in ("config.json", "environment.json", "metrics.jsonl", "results.json", "report.md", "checkpoints"):
         assert (finished / name).exists(), name
@@ -72,6 +73,7 @@ def test_a_run_writes_everything_that_the_readme_promises(finished):
     assert all(f"figures/{name}.png" in report for name in ("probing", "objective", "distance"))
 
 
+@pytest.mark.slow
 def test_results_hold_mean_spread_and_values_over_seeds(finished):
     results = json.loads((finished / "results.json").read_text())
     assert results["seeds"] == [0, 1]
@@ -86,6 +88,7 @@ def test_results_hold_mean_spread_and_values_over_seeds(finished):
     assert min(logged) <= results["kl"]["mean"] <= max(logged)
 
 
+@pytest.mark.slow
 def test_rows_are_logged_once_in_order_and_start_at_the_start(finished):
     for seed in (0, 1):
         train = [r for r in rows(finished) if r["seed"] == seed and r["kind"] == "train"]
@@ -96,6 +99,7 @@ def test_rows_are_logged_once_in_order_and_start_at_the_start(finished):
     assert tree_digest(final_params(finished, 0)) != tree_digest(final_params(finished, 1))
 
 
+@pytest.mark.slow
 def test_the_config_it_writes_is_the_config_again(finished, tmp_path, capsys):
     from repcon_jax.run.config import parse_config
     from repcon_jax.run.execute import run_experiment
@@ -142,6 +146,7 @@ def left_alone(folder, as_users_run):
 KILLED, TERMINATED, INTERRUPTED = (signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("as_users_run", "stops"),
     [(True, [(KILLED, 65)]), (False, [(KILLED, 0), (TERMINATED, 45), (INTERRUPTED, 105)])],
@@ -276,6 +281,7 @@ def test_a_data_set_that_is_not_prepared_names_the_command(tmp_path, capsys, mon
     assert "python -m repcon_jax.data.prepare cifar10" in refused(capsys, arguments)
 
 
+@pytest.mark.slow
 def test_the_work_directory_of_another_config_is_refused_with_the_fields_named(finished, capsys):
     before = (finished / "config.json").read_bytes()
     sentence = refused(capsys, [*TINY, f"--workdir={finished}", "--config.num_seeds=2", "--config.seed=5"])

@@ -139,6 +139,7 @@ def test_only_inputs_and_logits_stay_in_order_and_every_group_is_moved_by_itself
         assert not all_equal(apply_permutation(net.spec, order, net.params), net.params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_permuted_copy_is_found_to_the_bit_and_the_barrier_vanishes(name):
     net = network(name)
@@ -172,6 +173,7 @@ def test_the_barrier_to_a_permuted_copy_is_there_before_matching_and_exactly_zer
     assert float(height(start, apply_permutation(net.spec, order, permuted))) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlp", "resnet20"])
 def test_matching_two_networks_never_lowers_the_inner_product_and_reports_it(name):
     reference, other = network(name), network(name, seed=5)
@@ -206,6 +208,7 @@ def test_one_group_is_matched_as_well_as_by_trying_every_order():
     assert info.inner_products[-1] == pytest.approx(best, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg11, batch", "resnet50"])
 def test_the_inverse_undoes_and_all_of_it_can_be_traced(name):
     net = network(name)

@@ -79,6 +79,7 @@ def lines_of(workdir, name="plane"):
     return [json.loads(line) for line in (workdir / "values" / f"{name}.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_plane_is_measured_once_and_a_closer_view_reuses_it(trained, tmp_path):
     config, said = plane_config(trained), []
     results = run_landscape(config, tmp_path / "a")
@@ -103,6 +104,7 @@ def test_a_plane_is_measured_once_and_a_closer_view_reuses_it(trained, tmp_path)
     )
 
 
+@pytest.mark.slow
 def test_a_landscape_that_was_stopped_or_cut_short_goes_on_to_the_same_values(trained, tmp_path, monkeypatch):
     config = plane_config(trained)
     expected = run_landscape(config, tmp_path / "whole")
@@ -132,6 +134,7 @@ def test_a_landscape_that_was_stopped_or_cut_short_goes_on_to_the_same_values(tr
     assert np.shape(again["grids"][0]["values"]["norm"]) == (5, 7)
 
 
+@pytest.mark.slow
 def test_points_that_do_not_fit_into_memory_are_measured_in_chunks_and_a_line_says_so(trained, tmp_path):
     said = []
     vectorised = wrong(trained, mesh=MeshConfig(members="vectorised"))
@@ -144,6 +147,7 @@ def test_points_that_do_not_fit_into_memory_are_measured_in_chunks_and_a_line_sa
         np.testing.assert_allclose(chunked["grids"][0]["values"][metric], values, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_another_landscape_measured_is_neither_mixed_in_nor_lost(trained, tmp_path):
     run_landscape(plane_config(trained), tmp_path / "a")
     with pytest.raises(CheckpointError, match="belongs to another config: batch_size differ"):
@@ -159,6 +163,7 @@ def test_what_another_landscape_measured_is_neither_mixed_in_nor_lost(trained, t
         run_landscape(config, tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_pairs_of_runs_and_their_barriers(trained, tmp_path):
     ends = tuple(f"{trained}/seed_{i}/2" for i in range(3))
     config = config_of("paths", groups={"one start": ends, "itself": (ends[0], ends[0])}, num_points=3)
@@ -172,6 +177,7 @@ def test_pairs_of_runs_and_their_barriers(trained, tmp_path):
     assert results["groups"]["one start"]["instability"]["norm"]["mean"] == pytest.approx(np.mean(heights))
 
 
+@pytest.mark.slow
 def test_runs_of_the_landscape_are_trained_in_order_and_start_where_they_should(tmp_path):
     first = plain_config(SUPERVISED)
     start = with_options(
@@ -194,6 +200,7 @@ def test_runs_of_the_landscape_are_trained_in_order_and_start_where_they_should(
     assert ends[0] != ends[1]
 
 
+@pytest.mark.slow
 def test_curvature_is_that_of_the_loss_on_the_training_part(trained, tmp_path):
     names = tuple((f"run {i}", f"{trained}/seed_{i}/2") for i in range(2))
     config = config_of(
@@ -229,6 +236,7 @@ def test_curvature_is_that_of_the_loss_on_the_training_part(trained, tmp_path):
     assert line["values"][2] == pytest.approx(point["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -267,6 +275,7 @@ def test_every_other_analysis_measures_its_networks(name, options, trained, tmp_
         assert all(pair["values"]["norm"][0] == pairs[0]["values"]["norm"][0] for pair in pairs)
 
 
+@pytest.mark.slow
 def test_a_config_survives_json_and_back(trained):
     config = plane_config(trained)
     assert parse_landscape(json.loads(json.dumps(plain_landscape(config)))) == parse_landscape(plain_landscape(config))
@@ -283,6 +292,7 @@ def points(*references):
     return with_options(ANALYSES, "plane", points=tuple((str(i), text) for i, text in enumerate(references)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -307,6 +317,7 @@ def test_what_does_not_fit_is_told_before_anything_is_measured(changes, message,
     assert not (tmp_path / "values").exists()
 
 
+@pytest.mark.slow
 def test_runs_that_start_from_each_other_or_from_nothing_are_refused(trained):
     def starting(run):
         return {
@@ -326,6 +337,7 @@ def test_a_step_that_was_never_saved_is_refused_with_the_saved_ones(tmp_path):
         run_landscape(config, tmp_path)
 
 
+@pytest.mark.slow
 def test_points_on_one_line_and_networks_of_another_shape_are_refused(trained, tmp_path):
     same = points(*[f"{trained}/seed_0/2"] * 3)
     with pytest.raises(ValueError, match="span no plane"):
@@ -387,6 +399,7 @@ def get_config(network=None):
 '''
 
 
+@pytest.mark.slow
 def test_an_analysis_with_results_of_its_own_kind_is_a_file(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "write_landscape_figures", write_landscape_figures)
     (tmp_path / "sizes.py").write_text(USERS_FILE)
@@ -401,6 +414,7 @@ def test_an_analysis_with_results_of_its_own_kind_is_a_file(trained, tmp_path, m
     assert json.loads((workdir / "results.json").read_text())["scores"]["size"]["label"] == "entries"
 
 
+@pytest.mark.slow
 def test_the_reference_may_be_of_another_architecture_and_another_image_size(trained, tmp_path):
     larger = DataConfig("digits", options=SOURCES.options("digits") | {"image_size": 12}, subset=40)
     encoder = with_options(ENCODERS, "mlp", widths=(5, 4))
@@ -420,17 +434,20 @@ def test_the_reference_may_be_of_another_architecture_and_another_image_size(tra
     assert results["scores"]["train/kl_divergence"]["unit"] == "nats"
 
 
+@pytest.mark.slow
 def test_a_loss_that_has_no_derivatives_is_refused_by_its_declaration(trained):
     with pytest.raises(ConfigError, match=r"analysis\.loss is 'error' but must be smooth"):
         config_of("curvature", points=(("a", f"{trained}/seed_0/2"),), loss="error")
 
 
+@pytest.mark.slow
 def test_one_network_cannot_be_several(trained, tmp_path):
     several = with_options(ANALYSES, "directions", centre="first/*/end", resolution=(2, 2))
     with pytest.raises(ConfigError, match=r"'first/\*/end' stands for 3 networks where one is needed; name a member"):
         run_landscape(wrong(trained, runs=RUNS, analysis=several), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_star_stands_for_all_members_and_a_single_network_has_no_pair(trained, tmp_path):
     config = wrong(trained, runs=RUNS)
     assert expand("first/*/end:params", config.runs) == [f"first/seed_{i}/end:params" for i in range(3)]

@@ -73,6 +73,7 @@ def equal(first, second):
     return all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (first, second)), strict=True))
 
 
+@pytest.mark.slow
 def test_studies_may_be_added_to_a_finished_lottery_and_are_reported(finished):
     workdir, results = finished
     again = run_lottery(dataclasses.replace(studied(studies=STUDIES), title="studies of it"), workdir)
@@ -87,6 +88,7 @@ def test_studies_may_be_added_to_a_finished_lottery_and_are_reported(finished):
         assert entry["trained_density"][0] == pytest.approx(0.5, abs=0.2)
 
 
+@pytest.mark.slow
 def test_controls_train_what_they_say(finished):
     workdir, _ = finished
     dense, ticket = round_of(workdir, 0), round_of(workdir)
@@ -105,6 +107,7 @@ def test_controls_train_what_they_say(finished):
             assert not np.any((np.asarray(kernel) == np.asarray(start)) & np.asarray(kept))
 
 
+@pytest.mark.slow
 def test_the_dense_network_trains_for_as_many_steps_as_all_rounds(finished):
     workdir, results = finished
     (entry,) = results["studies"]["dense_as_long"]["entries"]
@@ -114,6 +117,7 @@ def test_the_dense_network_trains_for_as_many_steps_as_all_rounds(finished):
     assert equal(begin_of(workdir, "dense_as_long")["params"], round_of(workdir, 0)["params"])
 
 
+@pytest.mark.slow
 def test_a_transferred_ticket_keeps_encoder_and_mask_and_gets_a_head(finished):
     workdir, _ = finished
     begun, ticket = begin_of(workdir, "transfer_data__digits__"), round_of(workdir)
@@ -122,6 +126,7 @@ def test_a_transferred_ticket_keeps_encoder_and_mask_and_gets_a_head(finished):
     assert all(np.all(leaf) for leaf in jax.tree.leaves(begun["mask"]["head"]))
 
 
+@pytest.mark.slow
 def test_the_ends_of_a_path_are_the_two_trainings(finished):
     workdir, results = finished
     entries = results["studies"]["instability(num_points=3)"]["entries"]
@@ -141,6 +146,7 @@ def test_the_ends_of_a_path_are_the_two_trainings(finished):
         assert entry["error"]["barrier"]["mean"] >= 0
 
 
+@pytest.mark.slow
 def test_without_batch_norm_the_ends_of_a_path_are_exact(tmp_path):
     one = {**SHORT, "num_seeds": 1}
     one["encoder"] = {**one["encoder"], "normalisation": "none"}
@@ -152,6 +158,7 @@ def test_without_batch_norm_the_ends_of_a_path_are_exact(tmp_path):
     assert last == pytest.approx(1 - again["test"]["accuracy"]["values"][0], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_agreement_between_seeds_counts_what_may_be_pruned(finished):
     workdir, results = finished
     dense, pruned = results["studies"]["agreement"]["entries"]
@@ -207,6 +214,7 @@ def before_training(tmp_path_factory):
     return workdir, config, run_lottery(config, workdir)
 
 
+@pytest.mark.slow
 def test_masks_at_initialisation_have_exact_counts_and_differ_by_criterion(before_training):
     workdir, config, results = before_training
     masks = {}
@@ -249,6 +257,7 @@ def test_the_loss_of_a_criterion_is_that_of_training_images():
     assert kept.min() >= gone.max() * (1 - 1e-4)
 
 
+@pytest.mark.slow
 def test_fine_tuning_goes_on_with_the_last_weights_and_learning_rate(tmp_path):
     one = {**plain_config(TRAINING), "num_seeds": 1, "duration": "3 steps"}
     one["optimiser"] = {
@@ -288,6 +297,7 @@ def test_pruned_filters_are_removed_without_a_difference(tmp_path):
     assert is_nested(masks[0], full_mask(masks[0]))
 
 
+@pytest.mark.slow
 def test_killed_inside_a_study_it_goes_on_to_the_same_numbers(finished, tmp_path, monkeypatch):
     _, results = finished
     config = studied(studies=("random_mask", "instability(num_points=3)"))
@@ -313,6 +323,7 @@ def test_killed_inside_a_study_it_goes_on_to_the_same_numbers(finished, tmp_path
         assert json.loads(json.dumps(again["studies"][name])) == json.loads(json.dumps(results["studies"][name]))
 
 
+@pytest.mark.slow
 def test_a_study_that_names_nothing_draws_nothing(finished, tmp_path):
     _, results = finished
     written = write_lottery_figures(tmp_path, {**results, "studies": {}})

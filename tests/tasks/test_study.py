@@ -154,6 +154,7 @@ def embed(network, images):
 # What is measured
 
 
+@pytest.mark.slow
 def test_a_probe_s_value_is_that_of_the_probe_run_by_hand(measured, splits, tested):
     rows = rows_of(measured)
     long = network(measured, "long", 1, 9)
@@ -171,6 +172,7 @@ def test_a_probe_s_value_is_that_of_the_probe_run_by_hand(measured, splits, test
     assert rows["probe/value", "long", 5, 1, 1] != rows["probe/value", "short", 5, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_transfer_score_reads_the_training_examples_drawn(measured, splits):
     long = network(measured, "long", 0, 9)
     drawn = splits.train.take(draw_shots(splits.train, 5, seed=0, draw=0))
@@ -181,6 +183,7 @@ def test_a_transfer_score_reads_the_training_examples_drawn(measured, splits):
     assert rows_of(measured)["h_score/score", "long", 5, 0, 0] == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_distances_are_those_of_the_encoders_parameters(measured):
     rows = rows_of(measured)
     vectors = [
@@ -194,6 +197,7 @@ def test_distances_are_those_of_the_encoders_parameters(measured):
     assert rows["distance/cosine", "short", "long", None, 0, 1] == pytest.approx(cosine, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_barrier_is_that_of_a_loop_over_the_line(measured, tested):
     first, second = network(measured, "short", 0, 3), network(measured, "long", 0, 9)
     errors = []
@@ -207,6 +211,7 @@ def test_a_barrier_is_that_of_a_loop_over_the_line(measured, tested):
     assert ("barrier/kl", "short", "long", None, 0, 0) not in rows
 
 
+@pytest.mark.slow
 def test_networks_whose_heads_have_other_outputs_have_a_barrier_of_their_divergence(measured, copied):
     config = study(targets={"two": digits(classes=(3, 5))}, shots=(2,), draws=1, **NOTHING)
     results = run_study(config, copied)
@@ -215,6 +220,7 @@ def test_networks_whose_heads_have_other_outputs_have_a_barrier_of_their_diverge
     assert all(row["mean"] >= 0 for row in results["means"] if row["score"] == "kl")
 
 
+@pytest.mark.slow
 def test_two_architectures_have_similar_embeddings_but_neither_distance_nor_barrier(measured):
     rows = rows_of(measured)
     for name in ("distance/euclidean", "barrier/error", "barrier/loss"):
@@ -223,6 +229,7 @@ def test_two_architectures_have_similar_embeddings_but_neither_distance_nor_barr
     assert 0 < rows["similarity/cka", "long", "wider", None, 0, 0] < 1
 
 
+@pytest.mark.slow
 def test_a_single_network_stands_beside_every_seed(measured):
     rows = rows_of(measured)
     assert ("probe/value", "one", 2, 0, None) in rows
@@ -246,6 +253,7 @@ def test_a_single_network_stands_beside_every_seed(measured):
     assert long["count"] == 2
 
 
+@pytest.mark.slow
 def test_a_merge_has_the_mean_parameters_and_batch_norm_statistics_of_the_target(measured, splits, tested):
     first, second = network(measured, "short", 0, 3), network(measured, "long", 0, 9)
     mean = first.replace(params=jax.tree.map(lambda a, b: (a + b) / 2, first.params, second.params))
@@ -264,6 +272,7 @@ def test_a_merge_has_the_mean_parameters_and_batch_norm_statistics_of_the_target
     assert rows["distance/euclidean", "long", "soup", None, 0, 0] == pytest.approx(half, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_results_say_what_was_claimed_compared_and_drawn(measured):
     results = json.loads((measured / "results.json").read_text())
     verdicts = {(row["claim"], row["shots"]): row["verdict"] for row in results["claims"]}
@@ -303,6 +312,7 @@ NOTHING = {"claims": (), "compared": (), "baseline": None}
 SPYING = {"measurements": {"spy": "spy"}, **NOTHING}
 
 
+@pytest.mark.slow
 def test_k_examples_of_each_class_are_drawn_the_same_for_all_networks(spy, measured, copied, splits):
     run_study(study(**SPYING), copied)
     by_draw = {}
@@ -331,6 +341,7 @@ def test_draws_are_stratified_nested_and_differ(splits):
     np.testing.assert_array_equal(draw_shots(train, None, 3), np.arange(len(train)))
 
 
+@pytest.mark.slow
 def test_without_shots_all_training_examples_are_given_once(spy, copied):
     results = run_study(study(**SPYING, shots=()), copied)
     assert {len(subject.drawn) for subject, _ in spy} == {150}
@@ -338,6 +349,7 @@ def test_without_shots_all_training_examples_are_given_once(spy, copied):
     assert {mean["shots"] for mean in results["means"]} == {None}
 
 
+@pytest.mark.slow
 def test_a_measurement_without_target_is_made_once_a_network_and_one_without_need_reads_no_training_examples(
     spy, copied
 ):
@@ -351,6 +363,7 @@ def test_a_measurement_without_target_is_made_once_a_network_and_one_without_nee
         spy[0][0].train_features()
 
 
+@pytest.mark.slow
 def test_logits_are_those_of_the_head(spy, copied):
     run_study(study(**SPYING, shots=(2,), draws=1), copied)
     subject, _ = spy[0]
@@ -358,6 +371,7 @@ def test_logits_are_those_of_the_head(spy, copied):
     np.testing.assert_allclose(subject.train_logits(), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_values_that_are_not_finite_are_null_and_undecided(monkeypatch, copied):
     def build() -> Measurement:
         return Measurement(lambda subject: {"value": float("nan")}, {"value": Score("nothing")})
@@ -387,6 +401,7 @@ def stopped_after(monkeypatch, cells):
         yield
 
 
+@pytest.mark.slow
 def test_a_study_that_was_stopped_or_cut_short_goes_on_to_the_same_results(spy, copied, monkeypatch):
     config = study(**SPYING)
     with stopped_after(monkeypatch, 7), pytest.raises(Stopped):
@@ -405,6 +420,7 @@ def test_a_study_that_was_stopped_or_cut_short_goes_on_to_the_same_results(spy, 
     assert len(spy) == 9 * 4 + 1
 
 
+@pytest.mark.slow
 def test_what_was_measured_after_a_stop_is_what_would_have_been(measured, copied, monkeypatch):
     (copied / "values" / "rows.jsonl").unlink()
     (copied / "results.json").unlink()
@@ -417,6 +433,7 @@ def test_what_was_measured_after_a_stop_is_what_would_have_been(measured, copied
         assert (copied / name).read_text() == (measured / name).read_text()
 
 
+@pytest.mark.slow
 def test_only_what_is_new_is_measured(spy, copied):
     changes = SPYING | {"shots": (2,), "draws": 1}
 
@@ -434,6 +451,7 @@ def test_only_what_is_new_is_measured(spy, copied):
     assert count(test_examples=50) == 9
 
 
+@pytest.mark.slow
 def test_a_run_may_be_added_but_not_changed(spy, copied):
     runs = {**RUNS, "other": plain_config(dataclasses.replace(SUPERVISED, duration="1 steps"))}
     changes = SPYING | {"shots": (2,), "draws": 1}
@@ -447,6 +465,7 @@ def test_a_run_may_be_added_but_not_changed(spy, copied):
         run_study(study(runs=runs), copied)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_elsewhere_that_changed_is_measured_again(spy, measured, tmp_path):
     elsewhere = shutil.copytree(measured / "runs" / "short", tmp_path / "elsewhere")
     place = elsewhere / "checkpoints" / "seed_0" / "3"
@@ -459,6 +478,7 @@ def test_a_checkpoint_elsewhere_that_changed_is_measured_again(spy, measured, tm
     assert [results["means"][0]["mean"] for results in (before, after)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_command_between_two_cells_and_the_same_command_goes_on(monkeypatch, copied, capsys):
     asked = []
 
@@ -483,6 +503,7 @@ def test_sigterm_ends_a_command_between_two_cells_and_the_same_command_goes_on(m
     assert "**asking: calls**" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -624,6 +645,7 @@ def test_a_config_that_does_not_fit_together_is_told_before_anything_is_trained(
     assert message in refused(command(tmp_path, values), tmp_path, capsys)
 
 
+@pytest.mark.slow
 def test_networks_that_cannot_be_merged_are_told_before_anything_is_measured(copied):
     message = r"merges\.soup with 'average' of short, wider: .*network 2"
     with pytest.raises(ConfigError, match=message):
@@ -645,6 +667,7 @@ def test_what_is_no_single_network_is_told_with_what_it_holds():
 COLOURED = {"targets": {"scenes": scenes()}, "shots": (2,), "draws": 1, "measurements": {"h_score": "transfer"}}
 
 
+@pytest.mark.slow
 def test_a_network_of_other_channels_is_told_before_anything_is_measured(copied, monkeypatch):
     two = Pixels((0.5, 0.5), (0.25, 0.25), (8, 8))
 
@@ -657,11 +680,13 @@ def test_a_network_of_other_channels_is_told_before_anything_is_measured(copied,
         run_study(study(**NOTHING | COLOURED, merges={}), copied)
 
 
+@pytest.mark.slow
 def test_a_target_of_other_size_and_colours_is_measured(copied):
     results = run_study(study(**NOTHING | COLOURED), copied)
     assert all(0 < mean["mean"] <= 9.01 for mean in results["means"])
 
 
+@pytest.mark.slow
 def test_a_step_that_was_never_saved_is_told_with_the_saved_ones(copied):
     with pytest.raises(CheckpointError, match=re.escape("holds no step 2; saved are 0, 3")):
         run_study(study(networks={**STUDY.networks, "short": "short/*/2"}), copied)

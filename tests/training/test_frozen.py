@@ -55,6 +55,7 @@ def test_the_optimiser_holds_nothing_of_what_is_frozen(name, moments):
     assert jax.tree.structure(state.mask) == jax.tree.structure(state.params)
 
 
+@pytest.mark.slow
 def test_the_gradient_norm_is_that_of_what_trains():
     objective, time = distillation()
     frozen = frozen_paths(OPTIMISER, state_of(objective, time)[0].params)

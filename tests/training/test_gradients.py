@@ -67,6 +67,7 @@ def test_a_sharpness_aware_step_is_its_definition_and_no_plain_one():
     assert float(metrics["gradient_norm"]) == pytest.approx(float(norm(gradient)), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_accumulation_is_the_mean_of_what_the_hook_makes_of_each_part():
     plain, sharp, state, optimiser = setting()
     batch = make_batch(train_data(), jnp.arange(8), KEY)

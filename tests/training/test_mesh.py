@@ -37,6 +37,7 @@ def eight():
     return json.loads(with_eight_devices(str(ROOT / "tests" / "eight_devices.py")))
 
 
+@pytest.mark.slow
 def test_a_run_begun_on_one_device_goes_on_with_eight(tmp_path):
     arguments = [*MLP, "--config.optimiser.name=sgd", "--config.probe.probes=()"]
     arguments += ["--config.mesh.parameters=sharded", "--config.checkpoint.keep=('6 steps',)"]
@@ -60,6 +61,7 @@ def test_a_run_begun_on_one_device_goes_on_with_eight(tmp_path):
         assert a == pytest.approx(b, rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_eight_devices_compute_what_one_does(eight):
     kept_once = eight.pop("fraction of a sharded kernel on one device")
     assert kept_once == 1 / 8

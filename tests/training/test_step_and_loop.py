@@ -26,6 +26,7 @@ def run(chunk_sizes, seed=0):
     return state, losses
 
 
+@pytest.mark.slow
 def test_where_a_run_is_cut_into_chunks_changes_no_bit():
     whole, losses = run([6, 6])
     cut, cut_losses = run([1, 2, 3, 5, 1])
@@ -52,6 +53,7 @@ def test_a_chunk_equals_its_steps_one_by_one():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 def test_masked_weights_stay_exactly_zero_through_momentum_decay_and_batch_norm(name):
     objective, time = distillation("50 steps", normalisation="batch")
