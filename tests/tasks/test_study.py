@@ -559,7 +559,7 @@ MISTAKES = {
     "test_examples=1": "test_examples is 1 but must lie in [2, inf]",
     "measurements.probe=probe(probe='knn(neighbours=30)')": "measurements.probe needs 30 training examples but 20 are",
     "targets.digits.name=digit": "targets.digits: data set 'digit' does not exist; did you mean 'digits'",
-    "runs.short.batch_size=0": "runs.short: batch_size is 0 but must lie in [1, inf]",
+    "runs.short.batch_size=0": "is 0 but must lie in [1, inf]; correct --config.runs.short.batch_size.",
     "networks.one=short/seed_0": "networks.one: reference 'short/seed_0' names a run but must be RUN/MEMBER/STEP",
 }
 
@@ -595,6 +595,9 @@ NOISE = DataConfig("gaussian_noise", options=SOURCES.options("gaussian_noise") |
     [
         ({"measurements": {}}, "measurements is empty but must name at least one"),
         ({"networks": {}}, "networks is empty but must name at least one"),
+        ({"runs": {**RUNS, "short": None}}, "runs.short is None but must be a run's config, a group of fields"),
+        ({"runs": {**RUNS, "..": RUNS["short"]}}, "runs has the name '..' but names consist of letters"),
+        ({"runs": {**RUNS, "a/b": RUNS["short"]}}, "runs has the name 'a/b' but names consist of letters"),
         ({"measurements": {"a b": "distance"}}, "measurements has the name 'a b' but names consist of letters"),
         ({"merges": {"short": {"networks": ["short", "long"]}}}, "merges.short is the name of a network too; rename"),
         ({"targets": {}}, "targets is empty but measurements.probe reads a data set; name one"),
