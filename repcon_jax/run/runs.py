@@ -12,6 +12,7 @@ from typing import Any
 
 from repcon_jax.errors import CheckpointError, ConfigError, DataError, did_you_mean
 from repcon_jax.options.patterns import check_names
+from repcon_jax.records.files import read_json
 from repcon_jax.run.config import ExperimentConfig, parse_config, plain_config
 from repcon_jax.run.execute import run_experiment
 
@@ -79,7 +80,7 @@ def checkpoint_folder(place: str, workdir: pathlib.Path) -> pathlib.Path:
     """The folder of a checkpoint ``RUN/MEMBER/STEP`` of one of the runs in a task's work directory.
 
     Raises:
-        CheckpointError: the step was never saved; the saved ones are listed.
+        CheckpointError: the step was never saved, and the saved ones are listed; or the end of a complete run is gone.
     """
     run, member, step = place.split("/")
     folder = workdir / "runs" / run / "checkpoints" / member
@@ -91,7 +92,19 @@ def checkpoint_folder(place: str, workdir: pathlib.Path) -> pathlib.Path:
             f"{folder} holds no step {step}; saved are {', '.join(map(str, steps)) or 'none'}; name one of them, or "
             f"let --config.runs.{run}.checkpoint.keep name the step."
         )
+    if step == "end":
+        _check_end(workdir / "runs" / run / "members" / f"{member}.json", folder / str(wanted))
     return folder / str(wanted)
+
+
+def _check_end(result: pathlib.Path, newest: pathlib.Path) -> None:
+    """Checks that the newest checkpoint of a member is the one that it ended with, if it ended."""
+    about = read_json(result, "steps") if result.exists() else {"diverged": True}
+    if "diverged" not in about and int(newest.name) != about["steps"]:
+        raise CheckpointError(
+            f"{newest.parent} has no step {about['steps']}, with which that run ended; put it back, or move the run's "
+            "folder away to train it again."
+        )
 
 
 def _starts(run: ExperimentConfig) -> set[str]:

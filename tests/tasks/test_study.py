@@ -627,6 +627,17 @@ def test_a_config_that_does_not_fit_together_is_told_before_anything_is_trained(
     assert message in refused(command(tmp_path, values), tmp_path, capsys)
 
 
+def test_a_run_whose_end_is_gone_is_not_measured_at_an_earlier_step(copied):
+    (copied / "results.json").unlink()
+    folder = copied / "runs" / "long" / "checkpoints" / "seed_1"
+    end = max(folder.glob("[0-9]*"), key=lambda step: int(step.name))
+    shutil.rmtree(end)
+    before = lines_of(copied)
+    with pytest.raises(CheckpointError, match=rf"seed_1 has no step {end.name}, with which that run ended; put it"):
+        run_study(STUDY, copied)
+    assert lines_of(copied) == before
+
+
 def test_networks_that_cannot_be_merged_are_told_before_anything_is_measured(copied):
     message = r"merges\.soup with 'average' of short, wider: .*network 2"
     with pytest.raises(ConfigError, match=message):
