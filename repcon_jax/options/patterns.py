@@ -1,11 +1,28 @@
-"""Rules by regular expression that must cover every parameter."""
+"""Rules by regular expression that must cover every parameter, and what names may consist of."""
 
 import re
 from collections.abc import Iterable, Sequence
 
-from repcon_jax.errors import ConfigError
+from repcon_jax.errors import ArgumentError, ConfigError
 
 _CATCH_ALL = (".", ".*")
+# Of what a config names, so that references, paths of parameters, tables and file names can hold them.
+NAME = r"[\w.+-]*\w"
+
+
+def check_names(field: str, names: Iterable[str]) -> None:
+    """Raises ArgumentError where a name holds other than letters, digits and ``_.+-``.
+
+    >>> check_names("runs", ["a/b"])
+    Traceback (most recent call last):
+        ...
+    repcon_jax.errors.ArgumentError: runs has the name 'a/b' but names consist of letters, digits and any of _.+-; \
+rename it.
+    """
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(NAME, name):
+            problem = f"has the name {name!r} but names consist of letters, digits and any of _.+-"
+            raise ArgumentError(field, problem, "rename it")
 
 
 def first_matches(patterns: Sequence[str], names: Iterable[str], field: str, example: str) -> dict[str, int]:

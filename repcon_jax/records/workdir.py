@@ -76,11 +76,12 @@ def _is_leftover(path: pathlib.Path) -> bool:
 
 @contextlib.contextmanager
 def locked(path: pathlib.Path) -> Iterator[None]:
-    """Keeps a second process out of the work directory; a killed process leaves no lock behind.
+    """Keeps a second process out of the work directory, made if need be; a killed process leaves no lock behind.
 
     Raises:
-        CheckpointError: another process is running in it.
+        CheckpointError: it cannot be written, or another process is running in it.
     """
+    _check_writable(path)
     with (path / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -166,7 +166,9 @@ def _override(config: dict[str, Any], path: str, value: Any) -> None:
     if path != f"data.options.{name}" and groups != ["population"]:
         _require(place, name, path)
     if isinstance(place.get(name), dict):
-        raise ConfigError(f"--config.{path} is a group of fields; set one of: {', '.join(sorted(place[name]))}.")
+        fields = ", ".join(sorted(place[name]))
+        fix = f"set one of: {fields}" if fields else "it is empty, so give it in the config file"
+        raise ConfigError(f"--config.{path} is a group of fields; {fix}.")
     place[name] = value
 
 

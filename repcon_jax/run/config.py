@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from repcon_jax.errors import ArgumentError, ConfigError, check_range
 from repcon_jax.models import ENCODERS, HEADS
 from repcon_jax.objectives import OBJECTIVES
 from repcon_jax.options.choices import with_options
+from repcon_jax.options.patterns import check_names
 from repcon_jax.options.registry import Registry
 from repcon_jax.options.schema import Choice, to_dataclass, to_dict
 from repcon_jax.probing import ProbeConfig
@@ -127,8 +129,30 @@ class ExperimentConfig:
             choice = getattr(self, field)
             if choice is not None:
                 registry.check(choice.name, choice.options)
-        for choice in self.heads.values():
-            HEADS.check(choice.name, choice.options)
+        for field in ("heads", "teachers", "sources"):
+            check_names(field, getattr(self, field))
+        if "params" in self.teachers:  # networks in a checkpoint are found by that name
+            raise ConfigError("teachers has the name 'params', which checkpoints use themselves; rename it.")
+        for name, choice in self.heads.items():
+            with head_called(f"heads.{name}"):
+                HEADS.check(choice.name, choice.options)
+
+
+@contextlib.contextmanager
+def head_called(field: str) -> Iterator[None]:
+    """Within, what is wrong with a head is said of the field that holds it, such as one of ``heads``.
+
+    >>> with head_called("heads.own"):
+    ...     HEADS.check("linaer", {})
+    Traceback (most recent call last):
+        ...
+    repcon_jax.errors.ConfigError: heads.own.name is 'linaer', which does not exist; did you mean 'linear'? \
+(one of: linear, projector).
+    """
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(re.sub(r"(?<![\w.])(--config\.)?head\.", rf"\g<1>{field}.", str(error))) from error
 
 
 @contextlib.contextmanager

@@ -60,8 +60,9 @@ def run_experiment(
     with contextlib.ExitStack() as stack:
         with together():
             if is_main():
-                open_workdir(workdir, plain_config(config))
                 stack.enter_context(locked(workdir))
+                check_config(workdir, plain_config(config), _complete)  # another start may have come before the lock
+                open_workdir(workdir, plain_config(config))
         return _run_stages(experiment, workdir, say)
 
 

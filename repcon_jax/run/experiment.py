@@ -1,9 +1,10 @@
 """From a config to the pure functions and arrays of a run; everything that can be wrong is found here, uncompiled."""
 
+import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from jax.sharding import Mesh
 
 from repcon_jax.data import Dataset, Splits, build_views, prepare_splits
 from repcon_jax.data.views import Views
-from repcon_jax.errors import ConfigError, DataError
+from repcon_jax.errors import CheckpointError, ConfigError, DataError
 from repcon_jax.models import Model, Network
 from repcon_jax.objectives import Context
 from repcon_jax.records.scores import Score
@@ -182,8 +183,13 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
     splits = prepare_splits(config.data)
     probe_splits = splits_to_probe(config, splits)
     load = functools.cache(load_network)  # the start is traced more than once
-    teachers = {name: load(teacher.checkpoint, teacher.part) for name, teacher in config.teachers.items()}
-    sources = {name: prepare_splits(source) for name, source in config.sources.items()}
+    teachers, sources = {}, {}
+    for name, teacher in config.teachers.items():
+        with _said_of(f"teachers.{name}"):
+            teachers[name] = load(teacher.checkpoint, teacher.part)
+    for name, source in config.sources.items():
+        with _said_of(f"sources.{name}"):
+            sources[name] = prepare_splits(source)
     model = create_model(config, splits, teachers, sources)
     views, view_shape = _views(config, model, splits, probe_splits)
     # Sources may have images of other sizes; else images are taken as they come, local views among them.
@@ -228,6 +234,15 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
     experiment = Experiment(config, context, objective, recipe, probe_splits, test, axes)
     experiment.check_durations()
     return experiment
+
+
+@contextlib.contextmanager
+def _said_of(field: str) -> Iterator[None]:
+    """Within, what is wrong with a checkpoint or a data set is said of the field that names it."""
+    try:
+        yield
+    except (CheckpointError, DataError) as error:
+        raise type(error)(f"{field}: {error}") from error
 
 
 def _train_data(

@@ -27,7 +27,7 @@ from repcon_jax.models import (
 )
 from repcon_jax.options.schema import Choice
 from repcon_jax.records.files import read_json
-from repcon_jax.run.config import ExperimentConfig, parse_config
+from repcon_jax.run.config import ExperimentConfig, head_called, parse_config
 from repcon_jax.training.checkpoints import read_network
 from repcon_jax.trees import signature
 from repcon_jax.typing import Key, PyTree
@@ -210,7 +210,8 @@ def _head(field: str, choice: Choice, classes: int, data: str) -> Model:
                 f"give --config.{field}.num_classes or labelled data."
             )
         options["num_classes"] = classes
-    return create_head(choice.name, **options)
+    with head_called(field):
+        return create_head(choice.name, **options)
 
 
 def _outputs(network: Network) -> int:

@@ -47,7 +47,6 @@ def begun(workdir: pathlib.Path, plain: Mapping[str, Any]) -> Iterator[None]:
     Raises:
         CheckpointError: it cannot be written, or another process is running in it.
     """
-    open_workdir(workdir, plain)
     with recorded(workdir):
         # Results of another config would be taken for complete if a kill came before the new ones.
         (workdir / "results.json").unlink(missing_ok=True)

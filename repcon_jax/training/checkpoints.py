@@ -224,10 +224,9 @@ class Checkpoints:
             raise self._damaged(step)
 
     def _damaged(self, step: int) -> CheckpointError:
-        return CheckpointError(
-            f"checkpoint {self.directory / str(step)} is truncated, damaged or foreign; "
-            "move that folder away to go on from the one before it."
-        )
+        # Later checkpoints lack what never changes, which the first one holds.
+        fix = "move that folder away to go on from the one before it" if step else "put it back or start anew elsewhere"
+        return CheckpointError(f"checkpoint {self.directory / str(step)} is truncated, damaged or foreign; {fix}.")
 
 
 def _without(state: PyTree, constant: Sequence[str], frozen: Paths) -> PyTree:

@@ -254,6 +254,16 @@ def test_two_processes_do_not_share_a_work_directory(tmp_path, capsys):
         assert "is in use by another process" in refused(capsys, [*TINY, f"--workdir={workdir}"])
 
 
+def test_a_start_that_is_refused_leaves_the_config_of_one_that_has_just_begun(tmp_path, capsys):
+    from repcon_jax.records.workdir import locked
+
+    (tmp_path / "config.json").write_text('{"seed": 99}')
+    before = (tmp_path / "config.json").read_bytes()
+    with locked(tmp_path):
+        assert "is in use by another process" in refused(capsys, [*TINY, f"--workdir={tmp_path}"])
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
 def test_a_config_file_that_is_missing_or_broken(tmp_path, capsys):
     workdir = f"--workdir={tmp_path / 'run'}"
     assert "is no file" in refused(capsys, ["--config=configs/nothing.py", workdir])

@@ -25,7 +25,7 @@ from tiny_runs import (
 )
 
 from repcon_jax.data import load
-from repcon_jax.errors import CheckpointError, ConfigError
+from repcon_jax.errors import CheckpointError, ConfigError, UserError
 from repcon_jax.models import create_head
 from repcon_jax.probing import extract_features, run_probes
 from repcon_jax.random import stream
@@ -265,3 +265,22 @@ def test_stopped_and_resumed_is_uninterrupted_to_the_bit(tmp_path, changes):
     assert same_bits(*ends)
     assert read_metrics(whole) == read_metrics(resumed)
     assert (whole / "results.json").read_bytes() == (resumed / "results.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"heads": {"own": {"name": "linaer"}}}, r"heads\.own\.name is 'linaer', which does not exist; did you mean"),
+        (
+            {"heads": {"own": {"name": "linear", "num_classes": 0}}},
+            r"heads\.own\.num_classes is 0 .* correct --config\.heads\.own\.num_classes\.",
+        ),
+        ({"heads": {"a/b": {"name": "linear"}}}, "heads has the name 'a/b' but names consist of letters"),
+        ({"teachers": {"own": {"checkpoint": "/nowhere/3"}}}, r"teachers\.own: '/nowhere/3' is no checkpoint"),
+        ({"teachers": {"params": {"checkpoint": "/nowhere/3"}}}, "teachers has the name 'params', which checkpoints"),
+        ({"sources": {"own": {"name": "digitz"}}}, r"sources\.own: data set 'digitz' does not exist"),
+    ],
+)
+def test_what_is_wrong_with_a_named_part_is_said_of_its_field(changes, message):
+    with pytest.raises(UserError, match=message):
+        build_experiment(config_of(head=None, **{"heads": {"own": {"name": "linear"}}, **changes}))

@@ -167,7 +167,10 @@ def test_a_config_survives_json_and_back():
         ({"prunable": (("nothing", "prune"), (".*", "keep"))}, "which decides for no parameter"),
         ({"prunable": (("encoder", "prune"),)}, "cover no parameter 'head/"),
         ({"chains": {"x": Chain("early/seed_7/2")}}, "names no member of run 'early'"),
-        ({"training": {**plain_config(TRAINING), "batch_size": 0}}, r"runs.training: batch_size is 0"),
+        (
+            {"training": {**plain_config(TRAINING), "batch_size": 0}},
+            r"training: batch_size is 0 .* --config\.training\.b",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_trained(changes, message, tmp_path):

@@ -580,7 +580,7 @@ MISTAKES = {
     "test_examples=1": "test_examples is 1 but must lie in [2, inf]",
     "measurements.probe=probe(probe='knn(neighbours=30)')": "measurements.probe needs 30 training examples but 20 are",
     "targets.digits.name=digit": "targets.digits: data set 'digit' does not exist; did you mean 'digits'",
-    "runs.short.batch_size=0": "runs.short: batch_size is 0 but must lie in [1, inf]",
+    "runs.short.batch_size=0": "is 0 but must lie in [1, inf]; correct --config.runs.short.batch_size.",
     "networks.one=short/seed_0": "networks.one: reference 'short/seed_0' names a run but must be RUN/MEMBER/STEP",
 }
 
@@ -616,6 +616,9 @@ NOISE = DataConfig("gaussian_noise", options=SOURCES.options("gaussian_noise") |
     [
         ({"measurements": {}}, "measurements is empty but must name at least one"),
         ({"networks": {}}, "networks is empty but must name at least one"),
+        ({"runs": {**RUNS, "short": None}}, "runs.short is None but must be a run's config, a group of fields"),
+        ({"runs": {**RUNS, "..": RUNS["short"]}}, "runs has the name '..' but names consist of letters"),
+        ({"runs": {**RUNS, "a/b": RUNS["short"]}}, "runs has the name 'a/b' but names consist of letters"),
         ({"measurements": {"a b": "distance"}}, "measurements has the name 'a b' but names consist of letters"),
         ({"merges": {"short": {"networks": ["short", "long"]}}}, "merges.short is the name of a network too; rename"),
         ({"targets": {}}, "targets is empty but measurements.probe reads a data set; name one"),
@@ -643,6 +646,18 @@ def test_a_config_that_does_not_fit_together_is_told_before_anything_is_trained(
     if changes.get("runs") == "fewer":
         values["runs"] = {**RUNS, "fewer": plain_config(dataclasses.replace(SUPERVISED, seed=4, num_seeds=1))}
     assert message in refused(command(tmp_path, values), tmp_path, capsys)
+
+
+@pytest.mark.slow
+def test_a_run_whose_end_is_gone_is_not_measured_at_an_earlier_step(copied):
+    (copied / "results.json").unlink()
+    folder = copied / "runs" / "long" / "checkpoints" / "seed_1"
+    end = max(folder.glob("[0-9]*"), key=lambda step: int(step.name))
+    shutil.rmtree(end)
+    before = lines_of(copied)
+    with pytest.raises(CheckpointError, match=rf"seed_1 has no step {end.name}, with which that run ended; put it"):
+        run_study(STUDY, copied)
+    assert lines_of(copied) == before
 
 
 @pytest.mark.slow

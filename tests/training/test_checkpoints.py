@@ -98,6 +98,13 @@ def test_a_damaged_checkpoint_is_told_in_one_sentence(tmp_path, state, damage):
         checkpoints.restore(state)
 
 
+def test_a_damaged_first_checkpoint_which_later_ones_need_is_not_to_be_moved_away(tmp_path, state):
+    checkpoints = save(tmp_path, state, [0, 5])
+    largest_file(tmp_path / "0" / "state").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"0 is truncated, damaged or foreign; put it back or start anew"):
+        checkpoints.restore(state, 0)
+
+
 def test_a_checkpoint_of_another_structure_names_the_first_differing_path(tmp_path, state):
     checkpoints = save(tmp_path, state, [5])
     other = dataclasses.replace(state, params={**state.params, "head": {"kernel": jnp.ones(2)}})

@@ -103,9 +103,9 @@ class LotteryConfig:
         """The config of a round.
 
         Raises:
-            ConfigError: it is wrong; the message begins with ``runs.training``.
+            ConfigError: it is wrong; the message begins with ``training``.
         """
-        return run_config({"training": self.training}, "training")
+        return run_config({"training": self.training}, "training", "training")
 
     def densities(self) -> tuple[float, ...]:
         """Of every round, beginning with the dense network."""

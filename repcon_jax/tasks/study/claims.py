@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from repcon_jax.errors import ArgumentError, did_you_mean
+from repcon_jax.options.patterns import NAME
 
-# Of networks, measurements and targets, so that claims, tables and file names can hold them.
-NAME = r"[\w.+-]*\w"
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _CLAIM = re.compile(rf"(?:({NAME}(?:/\w+)?)\s*:\s*)?({NAME})\s+-\s+({NAME})\s*([<>])\s*({_NUMBER})")
 

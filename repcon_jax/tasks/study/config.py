@@ -1,18 +1,18 @@
 """The config of a study: which networks, on which targets, measured how, and what is claimed."""
 
 import dataclasses
-import re
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from repcon_jax.data import DataConfig
 from repcon_jax.errors import ArgumentError, check_range, did_you_mean
 from repcon_jax.merging import MERGING_METHODS
+from repcon_jax.options.patterns import check_names
 from repcon_jax.options.schema import to_dataclass, to_dict
 from repcon_jax.records.scores import Score
 from repcon_jax.run.config import plain_config
 from repcon_jax.run.runs import order_of, run_config
-from repcon_jax.tasks.study.claims import NAME, Claim, parse_claim, resolve_score
+from repcon_jax.tasks.study.claims import Claim, parse_claim, resolve_score
 from repcon_jax.tasks.study.measurements import MEASUREMENTS, Measurement
 
 
@@ -101,10 +101,7 @@ class StudyConfig:
             names = getattr(self, field)
             if not names and field in ("networks", "measurements"):
                 raise ArgumentError(field, "is empty but must name at least one", f"add an entry to {field}")
-            for name in names:
-                if not re.fullmatch(NAME, name):
-                    problem = f"has the name {name!r} but names consist of letters, digits and any of _.+-"
-                    raise ArgumentError(field, problem, "rename it")
+            check_names(field, names)
 
     def _check_merges(self) -> None:
         for name, merge in self.merges.items():
