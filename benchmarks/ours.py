@@ -25,7 +25,8 @@ from repcon_jax.run.experiment import Experiment, build_experiment
 from repcon_jax.run.members import Group, points_of, seeds_of
 from repcon_jax.training.mesh import MeshConfig
 from repcon_jax.training.optimisers import OptimiserConfig
-from repcon_jax.training.population import MemberValues, compile_population
+from repcon_jax.training.population import compile_population
+from repcon_jax.training.recipe import MemberValues
 from repcon_jax.trees import named_leaves
 
 

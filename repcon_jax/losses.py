@@ -147,7 +147,7 @@ def accuracy(logits: Logits, labels: Int[Array, "*batch"]) -> Float[Array, ""]:
     return jnp.mean((jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32))
 
 
-def centre_logits(logits: Logits, centre: Float[Array, "outputs"]) -> Logits:
+def centre_logits(logits: Logits, centre: Float[Array, " outputs"]) -> Logits:
     """logits - centre in float32, to be given to a loss as the teacher's logits.
 
     Source: arXiv 2104.14294 (DINO), section 3.1: the teacher's softmax is taken of (logits - centre) / tau_t.
@@ -155,7 +155,9 @@ def centre_logits(logits: Logits, centre: Float[Array, "outputs"]) -> Logits:
     return _at_least_float32(logits) - centre
 
 
-def update_centre(centre: Float[Array, "outputs"], teacher_logits: Logits, momentum: Scalar) -> Float[Array, "outputs"]:
+def update_centre(
+    centre: Float[Array, " outputs"], teacher_logits: Logits, momentum: Scalar
+) -> Float[Array, " outputs"]:
     """Moving average of the teacher's mean output: c <- m c + (1 - m) mean_b teacher_logits.
 
     Args:

@@ -27,13 +27,3 @@ def shared_programs(tmp_path_factory):
     for name, value in settings.items():
         os.environ[f"JAX_{name.upper()}"] = str(value)
         jax.config.update(f"jax_{name}", value)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Landscapes and lotteries do not draw; that their runs do not either stands in the configs."""
-    from repcon_jax.tasks.landscape import run as landscape
-    from repcon_jax.tasks.lottery import run as lottery
-
-    monkeypatch.setattr(landscape, "write_landscape_figures", lambda folder, results: folder.mkdir(exist_ok=True))
-    monkeypatch.setattr(lottery, "write_lottery_figures", lambda folder, results: folder.mkdir(exist_ok=True))

@@ -40,7 +40,7 @@ def shrink_landscape(values):
         few["trajectory"] = tuple(f"distil/locality_1e-10__seed_0/{step}" for step in ("start", "1", "end"))
     values["analysis"] |= {name: value for name, value in few.items() if name in values["analysis"]}
     sizes = {"train_examples": 40, "test_examples": 30, "batch_size": 20, "recalibration_examples": 20}
-    return values | sizes
+    return values | sizes | {"figures": False}
 
 
 def shrink_lottery(values):
@@ -52,7 +52,7 @@ def shrink_lottery(values):
     first = [] if values["studies"] or len(distilled) > 1 else list(values["chains"].items())[:1]
     chains = {n: c | {"iterations": min(c["iterations"], 2)} for n, c in [*first, *distilled.items()]}
     small = {"schedule": "one_shot(density=0.5)", "studied_rounds": (1,) if values["studied_rounds"] else ()}
-    return values | small | {"runs": {"distil": distil}, "chains": chains}
+    return values | small | {"figures": False} | {"runs": {"distil": distil}, "chains": chains}
 
 
 def shrink_study(values):
@@ -64,7 +64,7 @@ def shrink_study(values):
         if "num_examples" in target["options"]:
             target["options"]["num_examples"] = 60
     few = {"shots": values["shots"][:2] and (1, 2), "draws": min(2, values["draws"])}
-    return values | few | {"test_examples": 40, "recalibration_examples": 20, "batch_size": 20}
+    return values | few | {"test_examples": 40, "recalibration_examples": 20, "batch_size": 20, "figures": False}
 
 
 # How a config is made small, by its task.

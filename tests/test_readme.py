@@ -20,7 +20,7 @@ OTHERS = [line for line in COMMANDS if line not in EXPERIMENTS]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", EXPERIMENTS)
-def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch, quick):
+def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     words = shlex.split(line)
     start, words = split_start_flags(words[words.index("repcon_jax") + 1 :])

@@ -65,7 +65,7 @@ def epoch_indices(
     return epoch_permutation(key, num_examples, epoch)[positions].reshape(steps, batch_size)
 
 
-def gather(images: Num[AnyArray, "n *shape"], indices: Int[AnyArray, "*b"]) -> Num[Array, "..."]:
+def gather(images: Num[AnyArray, " n *shape"], indices: Int[AnyArray, " *b"]) -> Num[Array, "..."]:
     """The images (or labels) at ``indices``, which must lie in [0, n)."""
     return jnp.take(images, indices, axis=0, mode="clip")
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from repcon_jax.errors import ArgumentError, TreeError
-from repcon_jax.lottery.units import Group, Leaves, find_groups
+from repcon_jax.lottery.units import CoupledUnits, Leaves, find_coupled_units
 from repcon_jax.models import Model, declared, parameter_count
 from repcon_jax.models.architecture import Architecture, Axis
 from repcon_jax.symmetry import PermutationSpec, permutation_spec
@@ -16,7 +16,7 @@ from repcon_jax.symmetry.spec import as_blocks, split_shape
 from repcon_jax.trees import check_same_shapes, map_named, named_leaves
 from repcon_jax.typing import ModelState, Params, PyTree
 
-Kept = Mapping[str, Bool[np.ndarray, "_"]]
+Kept = Mapping[str, Bool[np.ndarray, " _"]]
 
 
 class Smaller(NamedTuple):
@@ -76,7 +76,7 @@ def remove_dead_units(model: Model, params: Params, model_state: ModelState, *, 
     if mask is not None:
         check_same_shapes({"params": params, "mask": mask})
         leaves |= {name: np.where(np.asarray(kept), leaves[name], 0) for name, kept in named_leaves(mask).items()}
-    groups = find_groups(spec, architecture)
+    groups = find_coupled_units(spec, architecture)
     kept = {name: np.ones(size, bool) for name, size in spec.sizes.items()}
     # A unit that goes may have been the only reader of others, hence until nothing changes.
     while any(_remove(leaves, spec, name, group, kept[name]) for name, group in groups.items()):
@@ -110,7 +110,7 @@ def take_units(spec: PermutationSpec, kept: Kept, tree: PyTree) -> PyTree:
     return map_named(take, tree)
 
 
-def _remove(leaves: Leaves, spec: PermutationSpec, name: str, group: Group, kept: np.ndarray) -> bool:
+def _remove(leaves: Leaves, spec: PermutationSpec, name: str, group: CoupledUnits, kept: np.ndarray) -> bool:
     """Removes the dead units of one group from the leaves and marks them in ``kept``; whether anything changed."""
     dead = group.dead(leaves)
     silenced = False

@@ -70,7 +70,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Group:
+class CoupledUnits:
     """Units that can only go together.
 
     Args:
@@ -120,7 +120,7 @@ class Group:
         return bool(paths)
 
 
-def find_groups(spec: PermutationSpec, architecture: Architecture) -> dict[str, Group]:
+def find_coupled_units(spec: PermutationSpec, architecture: Architecture) -> dict[str, CoupledUnits]:
     """The groups of units that can go, with their layers.
 
     Those are not among them that nothing reads, as an embedding without a head, or that lie along axes of parameters
@@ -133,10 +133,10 @@ def find_groups(spec: PermutationSpec, architecture: Architecture) -> dict[str, 
     layers = [Weights(layer, spec.axes[layer.kernel][-2]) for layer in architecture.layers]
     elsewhere = {as_blocks(axis).group for _, axes in architecture.other_axes for axis in axes if axis is not None}
 
-    def group(name: str) -> Group:
+    def group(name: str) -> CoupledUnits:
         writers = tuple(layer for layer in layers if layer.layer.writes == name)
         readers = tuple(layer for layer in layers if layer.inputs and as_blocks(layer.inputs).group == name)
-        return Group(writers, readers)
+        return CoupledUnits(writers, readers)
 
     groups = {name: group(name) for name in spec.sizes if name not in elsewhere}
     return {name: group for name, group in groups.items() if group.readers}

@@ -32,8 +32,8 @@ def second_moment(features: Float[Array, "examples features"]) -> Float[Array, "
 def fit_logistic_regression(
     start: Params,
     features: Float[Array, "examples features"],
-    labels: Int[Array, "examples"],
-    weights: Float[Array, "examples"],
+    labels: Int[Array, " examples"],
+    weights: Float[Array, " examples"],
     C: float | Scalar,
     moment: Float[Array, "features features"] | None = None,
     *,

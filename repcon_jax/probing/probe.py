@@ -16,7 +16,7 @@ PROBES = Registry("probe", "repcon_jax.probing.probes")
 
 
 def accuracy_of_most_frequent_class(
-    train_labels: Int[Array, "train"], test_labels: Int[Array, "test"], num_classes: int
+    train_labels: Int[Array, " train"], test_labels: Int[Array, " test"], num_classes: int
 ) -> Float[Array, ""]:
     """The accuracy of always answering the most frequent training class.
 

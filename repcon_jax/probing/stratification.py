@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 from repcon_jax.typing import Key
 
 
-def stratified_ranks(labels: Int[Array, "examples"], key: Key) -> Float[Array, "examples"]:
+def stratified_ranks(labels: Int[Array, " examples"], key: Key) -> Float[Array, " examples"]:
     """A random place of each example within its class, evenly spread over (0, 1).
 
     The examples with a rank below f are a random fraction f of every class, and sorting by rank gives nested

@@ -20,7 +20,7 @@ from repcon_jax.run.config import ExperimentConfig, parse_config, plain_config
 from repcon_jax.run.experiment import Experiment, build_experiment
 from repcon_jax.run.group_training import GroupTraining, cells_of
 from repcon_jax.run.member_files import read_result
-from repcon_jax.run.members import names_of
+from repcon_jax.run.members import members_of
 from repcon_jax.run.planning import plan
 from repcon_jax.run.prober import Interrupted, Prober
 from repcon_jax.run.remembered import forget
@@ -90,7 +90,7 @@ def _run_stages(experiment: Experiment, workdir: pathlib.Path, say: Callable[[st
 def _train_groups(
     experiment: Experiment, workdir: pathlib.Path, stop_requested: Callable[[], int], say: Callable[[str], None]
 ) -> None:
-    if from_main(all(read_result(workdir, name) for name in names_of(experiment.config)) if is_main() else None):
+    if from_main(all(read_result(workdir, member) for member in members_of(experiment.config)) if is_main() else None):
         return
     groups, program = plan(experiment, workdir, say)
     prober = Prober(experiment)
@@ -127,7 +127,7 @@ def _progress(total: int, title: str) -> Iterator[Callable[[int, dict[str, float
 
 
 def _write_results(experiment: Experiment, workdir: pathlib.Path) -> None:
-    names = names_of(experiment.config)
+    names = members_of(experiment.config)
     members = [(name, read_result(workdir, name)) for name in names]
     if all("diverged" in result for _, result in members):
         raise DivergenceError("the loss of every member became NaN or infinite; lower optimiser.learning_rate.")

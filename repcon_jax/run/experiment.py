@@ -35,7 +35,8 @@ from repcon_jax.training.evaluation import evaluate_dataset
 from repcon_jax.training.loop import TrainData
 from repcon_jax.training.mesh import build_mesh, is_sequential, place, placements
 from repcon_jax.training.optimisers import frozen_paths
-from repcon_jax.training.population import MemberValues, Population, Recipe, compile_population
+from repcon_jax.training.population import Population, compile_population
+from repcon_jax.training.recipe import MemberValues, Recipe
 from repcon_jax.training.step import Batch, Inputs, Objective, TrainState, scalars_at
 from repcon_jax.trees import signature
 from repcon_jax.typing import Metrics, PyTree

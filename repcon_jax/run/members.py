@@ -64,7 +64,7 @@ def points_of(config: ExperimentConfig) -> list[Point]:
     return [dict(zip(axes, row, strict=True)) for row in itertools.product(*axes.values())]
 
 
-def names_of(config: ExperimentConfig) -> list[Member]:
+def members_of(config: ExperimentConfig) -> list[Member]:
     """All members."""
     return [Member(seed, point) for point in points_of(config) for seed in seeds_of(config)]
 

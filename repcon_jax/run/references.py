@@ -15,7 +15,7 @@ from repcon_jax.errors import ConfigError, did_you_mean
 from repcon_jax.models import Network
 from repcon_jax.records.files import read_json
 from repcon_jax.run.config import ExperimentConfig, parse_config
-from repcon_jax.run.members import names_of
+from repcon_jax.run.members import members_of
 from repcon_jax.run.networks import load_network
 from repcon_jax.run.runs import Runs, checkpoint_folder, run_config
 from repcon_jax.training.checkpoints import tree_digest
@@ -49,7 +49,7 @@ def expand(reference: str, runs: Runs) -> list[str]:
     if len(words) != 3:
         raise ConfigError(f"reference {reference!r} names a run but must be RUN/MEMBER/STEP; correct it.")
     run, member, step = words
-    members = [str(name) for name in names_of(run_config(runs, run))]
+    members = [str(member) for member in members_of(run_config(runs, run))]
     chosen = fnmatch.filter(members, member)
     if not chosen:
         raise ConfigError(f"reference {reference!r} names no member of run {run!r}; {did_you_mean(member, members)}.")

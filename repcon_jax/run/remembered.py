@@ -13,7 +13,8 @@ from tqdm import tqdm
 from repcon_jax.machine.distributed import from_main, is_main, tree_from_main
 from repcon_jax.training.checkpoints import tree_digest
 from repcon_jax.training.loop import TrainData
-from repcon_jax.training.population import MemberValues, Population
+from repcon_jax.training.population import Population
+from repcon_jax.training.recipe import MemberValues
 from repcon_jax.training.step import TrainState
 
 Arrays = list[np.ndarray]

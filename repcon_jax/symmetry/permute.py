@@ -14,7 +14,7 @@ from repcon_jax.symmetry.spec import PermutationSpec, as_blocks, split_shape
 from repcon_jax.trees import map_named
 from repcon_jax.typing import Key, PyTree
 
-Permutations = Mapping[str, Int[Array, "_"] | Int[np.ndarray, "_"]]
+Permutations = Mapping[str, Int[Array, " _"] | Int[np.ndarray, " _"]]
 
 
 def apply_permutation(spec: PermutationSpec, permutations: Permutations, tree: PyTree) -> PyTree:

@@ -123,7 +123,7 @@ def test_every_kind_has_its_pictures_and_a_report_that_shows_them(results, tmp_p
     assert all(path.stat().st_size > 5_000 for path in written)
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written if path.suffix == ".png")
     assert not plt.get_fignums()
-    report = write_landscape_report(tmp_path, results).read_text()
+    report = write_landscape_report(tmp_path, results, written).read_text()
     assert report.startswith(f"# {results['title']}\n")
     assert landscape_tables(results) in report
     assert set(re.findall(r"\(figures/(.*)\)", report)) == EXPECTED[results["kind"]]
@@ -259,8 +259,9 @@ def test_the_loss_along_lines_is_named_as_declared():
 @pytest.mark.parametrize("results", [plane(WHOLE, CROP), paths(), curvature()], ids=lambda results: results["kind"])
 def test_results_without_declarations_are_drawn_and_tabulated_as_bare_numbers(results, tmp_path):
     bare = {name: value for name, value in results.items() if name != "scores"}
-    assert write_landscape_figures(tmp_path / "figures", bare)
-    assert write_landscape_report(tmp_path, bare).exists()
+    drawn = write_landscape_figures(tmp_path / "figures", bare)
+    assert drawn
+    assert write_landscape_report(tmp_path, bare, drawn).exists()
     if bare["kind"] == "plane":
         assert ["linear(standardise=True)", "0.241", "0.2056", "0.7"] in rows(bare)
         figure = plane_figure(bare, WHOLE)

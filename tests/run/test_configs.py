@@ -51,7 +51,7 @@ def combinations(file):
     ("file", "arguments"),
     [pytest.param(f, a, id=f"{f.stem}:{a}") for f in FILES for a in combinations(f)],
 )
-def test_two_steps_of_every_documented_argument(file, arguments, tmp_path, quick):
+def test_two_steps_of_every_documented_argument(file, arguments, tmp_path):
     values = runpy.run_path(str(file))["get_config"](arguments or None).to_dict()
     if "task" in values:
         check_two_steps_of_a_task(values, tmp_path)

@@ -17,7 +17,8 @@ from repcon_jax.run.experiment import build_experiment
 from repcon_jax.run.members import Member, plan_groups, points_of, resolve_axes, seeds_of, with_values
 from repcon_jax.run.planning import plan
 from repcon_jax.training.checkpoints import Checkpoints
-from repcon_jax.training.population import MemberValues, compile_population
+from repcon_jax.training.population import compile_population
+from repcon_jax.training.recipe import MemberValues
 
 CONFIG = str(pathlib.Path(__file__).parents[2] / "configs" / "random_teacher.py")
 SMALL = [

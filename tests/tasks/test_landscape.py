@@ -15,7 +15,6 @@ from repcon_jax.__main__ import main
 from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.derivatives import hessian_vector_product
 from repcon_jax.errors import CheckpointError, ConfigError
-from repcon_jax.figures.landscapes import write_landscape_figures
 from repcon_jax.losses import kl_divergence
 from repcon_jax.machine.stopping import Stopped
 from repcon_jax.models import ENCODERS, HEADS
@@ -48,7 +47,7 @@ SUPERVISED = ExperimentConfig(
     duration="2 steps",
     num_seeds=3,
 )
-SMALL = {"train_examples": 40, "test_examples": 20, "batch_size": 16, "recalibration_examples": 32}
+SMALL = {"train_examples": 40, "test_examples": 20, "batch_size": 16, "recalibration_examples": 32, "figures": False}
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +56,6 @@ def trained(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("landscape") / "run"
     run_experiment(SUPERVISED, workdir)
     return workdir / "checkpoints"
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """Pictures have tests of their own."""
-    monkeypatch.setattr(module, "write_landscape_figures", lambda folder, results: folder.mkdir(exist_ok=True))
 
 
 def config_of(name, metrics=("error", "norm"), reference=None, **options):
@@ -83,9 +76,9 @@ def lines_of(workdir, name="plane"):
 def test_a_plane_is_measured_once_and_a_closer_view_reuses_it(trained, tmp_path):
     config, said = plane_config(trained), []
     results = run_landscape(config, tmp_path / "a")
-    assert {"report.md", "results.json", "config.json", "environment.json", "figures"} <= {
-        path.name for path in (tmp_path / "a").iterdir()
-    }
+    written = {path.name for path in (tmp_path / "a").iterdir()}
+    assert {"report.md", "results.json", "config.json", "environment.json"} <= written
+    assert "figures" not in written
     assert results["batch_norm"] == "recalibrated"
     (whole,) = results["grids"]
     assert np.shape(whole["values"]["train/supervised_loss"]) == (3, 4)
@@ -401,7 +394,6 @@ def get_config(network=None):
 
 @pytest.mark.slow
 def test_an_analysis_with_results_of_its_own_kind_is_a_file(trained, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(module, "write_landscape_figures", write_landscape_figures)
     (tmp_path / "sizes.py").write_text(USERS_FILE)
     workdir = tmp_path / "run"
     command = [f"--config={tmp_path}/sizes.py:{trained}/seed_0/2", f"--workdir={workdir}"]

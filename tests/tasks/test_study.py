@@ -88,19 +88,12 @@ STUDY = StudyConfig(
     test_examples=60,
     recalibration_examples=40,
     batch_size=20,
+    figures=False,
 )
 
 
 def study(**changes):
     return dataclasses.replace(STUDY, **changes)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_pictures():
-    """Pictures have tests of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "write_study_figures", lambda folder, results: [])
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The numbers of iterative pruning as tables, and ``report.md``."""
 
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 from repcon_jax.figures.lottery.kind import kinds_of, remaining, ticket_score
@@ -23,22 +24,24 @@ def lottery_table(results: dict[str, Any]) -> str:
     return "\n\n".join([markdown(rows), *(markdown(kind.table(results, of)) for kind, of in kinds_of(results))])
 
 
-def write_lottery_report(workdir: pathlib.Path, results: dict[str, Any]) -> pathlib.Path:
-    """Writes ``report.md`` with the tables and the pictures in ``figures/``.
+def write_lottery_report(
+    workdir: pathlib.Path, results: dict[str, Any], pictures: Iterable[pathlib.Path]
+) -> pathlib.Path:
+    """Writes ``report.md`` with the tables and the pictures.
 
     Args:
         workdir: of the lottery.
         results: of it.
+        pictures: in the folder ``figures/`` of the work directory.
     """
     seeds = ", ".join(map(str, results["seeds"]))
     measured = in_words([ticket_score(results)])
-    pictures = sorted((workdir / "figures").glob("*.png"))
     sections = [
         f"# {results['title']}",
         f"On the {results['measured_on']} part: {measured}, mean ± standard deviation over the seeds {seeds}, by where "
         "every round starts.",
         lottery_table(results),
-        *(f"![{picture.stem}](figures/{picture.name})" for picture in pictures),
+        *(f"![{picture.stem}](figures/{picture.name})" for picture in sorted(pictures)),
     ]
     path = workdir / "report.md"
     write_atomically(path, "\n\n".join(sections) + "\n")

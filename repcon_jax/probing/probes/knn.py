@@ -32,9 +32,9 @@ def knn(*, neighbours: int = 20, standardise: bool = False, chunk_size: int = 25
 
     def fit_and_score(
         train_features: Float[Array, "train features"],
-        train_labels: Int[Array, "train"],
+        train_labels: Int[Array, " train"],
         test_features: Float[Array, "test features"],
-        test_labels: Int[Array, "test"],
+        test_labels: Int[Array, " test"],
         num_classes: int,
         key: Key,
     ) -> tuple[Float[Array, ""], Details]:
@@ -58,12 +58,12 @@ def knn(*, neighbours: int = 20, standardise: bool = False, chunk_size: int = 25
 @partial(jax.jit, static_argnames=("neighbours", "num_classes", "chunk_size"))
 def predict_by_neighbours(
     train_features: Float[Array, "train features"],
-    train_labels: Int[Array, "train"],
+    train_labels: Int[Array, " train"],
     test_features: Float[Array, "test features"],
     neighbours: int,
     num_classes: int,
     chunk_size: int = 256,
-) -> Int[Array, "test"]:
+) -> Int[Array, " test"]:
     """The class with most votes among the nearest training examples.
 
     Of equally distant examples the first ones vote, and of classes with equally many votes the smallest wins.
@@ -84,7 +84,7 @@ def predict_by_neighbours(
     train = train_features - origin
     squared_norms = jnp.sum(jnp.square(train), axis=1)
 
-    def predict(test: Float[Array, "features"]) -> Int[Array, ""]:
+    def predict(test: Float[Array, " features"]) -> Int[Array, ""]:
         # The test example's own norm is the same for all neighbours.
         distances = squared_norms - 2.0 * jnp.dot(train, test - origin, precision=jax.lax.Precision.HIGHEST)
         _, nearest = jax.lax.top_k(-distances, neighbours)

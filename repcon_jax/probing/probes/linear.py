@@ -46,9 +46,9 @@ def linear(
 
     def fit_and_score(
         train_features: Float[Array, "train features"],
-        train_labels: Int[Array, "train"],
+        train_labels: Int[Array, " train"],
         test_features: Float[Array, "test features"],
-        test_labels: Int[Array, "test"],
+        test_labels: Int[Array, " test"],
         num_classes: int,
         key: Key,
     ) -> tuple[Float[Array, ""], Details]:
@@ -72,7 +72,7 @@ def linear(
 
 
 def fixed_batches(
-    order: Int[Array, "examples"], batch_size: int
+    order: Int[Array, " examples"], batch_size: int
 ) -> tuple[Int[Array, "batches batch_size"], Bool[Array, "batches batch_size"]]:
     """Cuts an order of examples into batches of one shape.
 
@@ -96,7 +96,7 @@ def fixed_batches(
 def train_linear_classifier(
     classifier: Params,
     features: Float[Array, "examples features"],
-    labels: Int[Array, "examples"],
+    labels: Int[Array, " examples"],
     batches: Int[Array, "batches batch_size"],
     is_real: Bool[Array, "batches batch_size"],
     learning_rate: float | Scalar,
@@ -118,7 +118,9 @@ def train_linear_classifier(
 
     optimiser = optax.adamw(learning_rate, weight_decay=weight_decay)
 
-    def loss(classifier: Params, batch: Int[Array, "batch_size"], mask: Bool[Array, "batch_size"]) -> Float[Array, ""]:
+    def loss(
+        classifier: Params, batch: Int[Array, " batch_size"], mask: Bool[Array, " batch_size"]
+    ) -> Float[Array, ""]:
         losses = softmax_cross_entropies_with_labels(linear_logits(classifier, features[batch]), labels[batch])
         return jnp.mean(losses, where=mask)
 

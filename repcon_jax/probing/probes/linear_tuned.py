@@ -59,9 +59,9 @@ def linear_tuned(
 
     def fit_and_score(
         train_features: Float[Array, "train features"],
-        train_labels: Int[Array, "train"],
+        train_labels: Int[Array, " train"],
         test_features: Float[Array, "test features"],
-        test_labels: Int[Array, "test"],
+        test_labels: Int[Array, " test"],
         num_classes: int,
         key: Key,
     ) -> tuple[Float[Array, ""], Details]:
@@ -79,7 +79,7 @@ def linear_tuned(
 
 def _solver(
     features: Float[Array, "train features"],
-    labels: Int[Array, "train"],
+    labels: Int[Array, " train"],
     precondition_up_to: int,
     max_iterations: int,
     tolerance: float,
@@ -92,8 +92,8 @@ def _solver(
 
 def _held_out_score(
     features: Float[Array, "train features"],
-    labels: Int[Array, "train"],
-    is_held_out: Bool[Array, "train"],
+    labels: Int[Array, " train"],
+    is_held_out: Bool[Array, " train"],
     classifier: Params,
 ) -> tuple[float, float]:
     """Accuracy and mean loss on the examples that are held out."""

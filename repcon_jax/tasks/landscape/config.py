@@ -36,6 +36,7 @@ class LandscapeConfig:
         batch_size: images at once.
         seed: of the choice of examples, of probes and of random directions.
         mesh: all devices share the points; only ``memory_gb`` and ``members`` count, see ``MeshConfig``.
+        figures: whether figures are drawn at the end.
     """
 
     title: str
@@ -52,6 +53,7 @@ class LandscapeConfig:
     batch_size: int = 256
     seed: int = 0
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+    figures: bool = True
 
     def __post_init__(self) -> None:
         """Checks ranges, metrics, runs and the analysis, without data."""

@@ -33,7 +33,7 @@ def run_landscape(config: LandscapeConfig, workdir: pathlib.Path, say: Callable[
     """
     plain = plain_landscape(config)
     analysis = ANALYSES.build(config.analysis.name, **config.analysis.options)
-    adjustable = tuple(f"analysis.{option}" for option in analysis.adjustable)
+    adjustable = ("figures", *(f"analysis.{option}" for option in analysis.adjustable))
     if (results := finished(workdir, plain, _complete, adjustable, say)) is not None:
         return results
     references = _references(config, analysis)
@@ -41,8 +41,8 @@ def run_landscape(config: LandscapeConfig, workdir: pathlib.Path, say: Callable[
         train_runs(config.runs, workdir, say)
         with stop_requests() as stop_requested:
             results = analysis.measure(build_bench(config, workdir, references, analysis.curves, say, stop_requested))
-        write_landscape_figures(workdir / "figures", results)
-        write_landscape_report(workdir, results)
+        pictures = write_landscape_figures(workdir / "figures", results) if config.figures else []
+        write_landscape_report(workdir, results, pictures)
         write_json(workdir / "results.json", results)
     return results
 

@@ -63,6 +63,7 @@ class LotteryConfig:
         studies: what else is done with the tickets, see ``repcon_jax.tasks.lottery.studies``.
         studied_chains: names of the chains whose tickets are studied; () is all.
         studied_rounds: numbers of the rounds that are studied, 0 the dense network; () is all.
+        figures: whether figures are drawn at the end.
     """
 
     title: str
@@ -78,6 +79,7 @@ class LotteryConfig:
     studies: tuple[str, ...] = ()
     studied_chains: tuple[str, ...] = ()
     studied_rounds: tuple[int, ...] = ()
+    figures: bool = True
 
     def __post_init__(self) -> None:
         """Checks everything that can be checked without data."""

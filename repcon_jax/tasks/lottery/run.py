@@ -26,7 +26,7 @@ from repcon_jax.tasks.lottery.tickets import Ticket
 from repcon_jax.training.step import scalars_at
 
 # Every study has a folder of its own, so a later start may ask for others.
-_MAY_DIFFER = ("title", "studies", "studied_chains", "studied_rounds")
+_MAY_DIFFER = ("title", "studies", "studied_chains", "studied_rounds", "figures")
 
 
 def run_lottery(config: LotteryConfig, workdir: pathlib.Path, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -54,8 +54,8 @@ def run_lottery(config: LotteryConfig, workdir: pathlib.Path, say: Callable[[str
     with begun(workdir, plain):
         train_runs(config.runs, workdir, say)
         results = _results(bench, studies)
-        write_lottery_figures(workdir / "figures", results)
-        write_lottery_report(workdir, results)
+        pictures = write_lottery_figures(workdir / "figures", results) if config.figures else []
+        write_lottery_report(workdir, results, pictures)
         write_json(workdir / "results.json", results)
     return results
 

@@ -58,6 +58,7 @@ class StudyConfig:
         recalibration_examples: training images that batch norm statistics of merged networks are measured on.
         batch_size: images at once.
         seed: of all draws, which are the same for all networks.
+        figures: whether figures are drawn at the end.
     """
 
     title: str
@@ -76,6 +77,7 @@ class StudyConfig:
     recalibration_examples: int = 2048
     batch_size: int = 256
     seed: int = 0
+    figures: bool = True
 
     def __post_init__(self) -> None:
         """Checks everything that can be checked without data."""

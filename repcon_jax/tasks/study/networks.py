@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from repcon_jax.errors import ArgumentError, CheckpointError, ConfigError, TreeError
 from repcon_jax.merging import MERGING_METHODS
-from repcon_jax.run.members import names_of
+from repcon_jax.run.members import members_of
 from repcon_jax.run.references import Loaded, expand
 from repcon_jax.run.runs import Runs, run_config
 from repcon_jax.tasks.study.config import StudyConfig
@@ -45,7 +45,7 @@ def seeds_of_reference(reference: str, runs: Runs) -> dict[Seed, str]:
     words = reference.partition(":")[0].split("/")
     if words[0] not in runs or not set(words[1]) & set("*?["):
         return {None: expanded[0]}
-    seeds = {str(member): member.seed for member in names_of(run_config(runs, words[0]))}
+    seeds = {str(member): member.seed for member in members_of(run_config(runs, words[0]))}
     by_seed: dict[Seed, str] = {}
     for one in expanded:
         member = one.split("/")[1]

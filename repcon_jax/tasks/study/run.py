@@ -49,7 +49,7 @@ def run_study(config: StudyConfig, workdir: pathlib.Path, say: Callable[[str], N
             rows = measure_all(config, networks, targets, store, stop_requested)
         results = summarise_study(config, rows)
         write_study_tables(workdir, results)
-        pictures = write_study_figures(workdir / "figures", results)
+        pictures = write_study_figures(workdir / "figures", results) if config.figures else []
         write_study_report(workdir, results, pictures)
         write_json(workdir / "results.json", results)
     return results
