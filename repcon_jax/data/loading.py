@@ -27,7 +27,7 @@ def load(
         data_dir: TFDS's directory; by default ``$TFDS_DATA_DIR`` or ``~/tensorflow_datasets``.
         cache_dir: where decoded arrays are kept; by default ``$REPCON_CACHE_DIR`` or ``~/.cache/repcon_jax``.
         **options: the source's own options; TFDS data sets have ``image_size``, the side to which the central
-            square of every image is resized.
+            square of every image is resized, and ``label``, such as CIFAR100's ``"coarse_label"``.
     Raises:
         DataError: the data set is unknown, not prepared, corrupt or has no such split.
         ConfigError: an option is unknown or has a wrong type.
@@ -40,13 +40,15 @@ def load(
     return _load_tfds(name, split, data_directory(data_dir), cache_directory(cache_dir), options)
 
 
-def _image_size(name: str, options: dict[str, Any]) -> int | None:
+def _tfds_options(name: str, options: dict[str, Any]) -> tuple[int | None, str | None]:
+    """The side of the images and the name of the label."""
+    types = {"image_size": int | None, "label": str | None}
     for key, value in options.items():
-        if key != "image_size":
+        if key not in types:
             problem = f"is not an option of {name!r}"
-            raise ArgumentError(key, problem, did_you_mean(key, ["image_size"])).within(SOURCES.kind)
-        check_type(f"{SOURCES.kind}.image_size", value, int | None)
-    return options.get("image_size")
+            raise ArgumentError(key, problem, did_you_mean(key, types)).within(SOURCES.kind)
+        check_type(f"{SOURCES.kind}.{key}", value, types[key])
+    return options.get("image_size"), options.get("label")
 
 
 def _load_tfds(
@@ -56,13 +58,13 @@ def _load_tfds(
     prepared = find_prepared(name, data_dir) if re.fullmatch(r"\w+(/\w[\w.-]*)?", name) else None
     if prepared is None and not (cache_dir / name).is_dir():
         raise DataError(_unavailable(name, data_dir))
-    image_size = _image_size(name, options)
-    stem = split if image_size is None else f"{split}-{image_size}px"
+    image_size, label = _tfds_options(name, options)
+    stem = "-".join([split, *([f"{image_size}px"] if image_size is not None else []), *([label] if label else [])])
     if prepared is not None:
         check_split(name, split, prepared.splits)
         path = cache_dir / name / prepared.version / f"{stem}.npz"
         entry = Entry(path, prepared.version, prepared.splits, prepared.source)
-        return through_cache(entry, lambda: read_prepared(prepared, split, image_size))
+        return through_cache(entry, lambda: read_prepared(prepared, split, image_size, label))
     splits = cached_splits(cache_dir, name)
     if splits:
         check_split(name, split, splits)

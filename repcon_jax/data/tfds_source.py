@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from repcon_jax.data.cache import version_order
 from repcon_jax.data.dataset import Dataset
-from repcon_jax.errors import DataError
+from repcon_jax.errors import DataError, did_you_mean
 
 INSTALL = "pip install tensorflow-datasets array-record importlib-resources"
 _BLOCK = 1000
@@ -76,7 +76,7 @@ def find_prepared(name: str, directory: pathlib.Path) -> Prepared | None:
         raise DataError(f"{path} is corrupt ({error}); {_prepare_again(name, path.parent)}.") from None
 
 
-def read_prepared(prepared: Prepared, split: str, image_size: int | None = None) -> Dataset:
+def read_prepared(prepared: Prepared, split: str, image_size: int | None = None, label: str | None = None) -> Dataset:
     """Decodes one split into arrays.
 
     Args:
@@ -84,9 +84,10 @@ def read_prepared(prepared: Prepared, split: str, image_size: int | None = None)
         split: one of ``prepared.splits``.
         image_size: side in pixels that every image's central square is resized to (PIL's antialiased bilinear
             filter), needed where the images differ in size; None keeps the pixels.
+        label: which of several class labels is taken; None takes ``label``, or else the first.
     Raises:
-        DataError: TFDS is not installed, the records are corrupt or of another format, or they are not uint8
-            images of one size.
+        DataError: TFDS is not installed, the records are corrupt or of another format, they are not uint8 images of
+            one size, or have no such label.
     """
     if prepared.file_format != "array_record":
         raise DataError(
@@ -99,7 +100,7 @@ def read_prepared(prepared: Prepared, split: str, image_size: int | None = None)
         raise DataError(f"reading {prepared.directory} needs TFDS ({error}); run `{INSTALL}`.") from None
     try:
         builder = tfds.builder_from_directory(str(prepared.directory))
-        image_key, label_key = _keys(tfds, builder.info.features)
+        image_key, label_key = _keys(tfds, builder.info.features, label)
         source = builder.as_data_source(split=split)
         images, labels = _decode(source, image_key, label_key, image_size)
     except (RuntimeError, OSError, ValueError, KeyError, IndexError) as error:
@@ -123,13 +124,15 @@ def _prepare_again(name: str, directory: pathlib.Path) -> str:
     return f"delete the folder {directory} and run `python -m repcon_jax.data.prepare {name}`"
 
 
-def _keys(tfds: Any, features: Any) -> tuple[str, str | None]:
+def _keys(tfds: Any, features: Any, wanted: str | None) -> tuple[str, str | None]:
     """The keys of the image and of the label among the features of a builder."""
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     if not images:
         raise DataError(f"the data set's features are {', '.join(features)}, none an image; choose an image data set.")
-    label = "label" if "label" in labels else next(iter(labels), None)
+    if wanted is not None and wanted not in labels:
+        raise DataError(f"the data set has no class label {wanted!r}; {did_you_mean(wanted, labels)}.")
+    label = wanted or ("label" if "label" in labels else next(iter(labels), None))
     return ("image" if "image" in images else images[0]), label
 
 

@@ -9,7 +9,7 @@ from repcon_jax.trees import check_same_shapes
 MERGING_METHODS = Registry("merging_method", "repcon_jax.merging.methods")
 
 Merge = Callable[[Sequence[Network]], Network]
-"""``merge(networks) -> network``: of one architecture, in the order in which they were named."""
+"""``merge(networks) -> network``, in the order in which they were named; most methods need one architecture."""
 
 
 def check_mergeable(networks: Sequence[Network]) -> None:

@@ -17,6 +17,7 @@ from repcon_jax.models.model import (
 )
 from repcon_jax.models.network import Network, fit
 from repcon_jax.models.pixels import Pixels, normalise
+from repcon_jax.models.raw_pixels import raw_pixels
 from repcon_jax.models.registries import ENCODERS, HEADS
 
 
@@ -71,5 +72,6 @@ __all__ = [
     "join_heads",
     "normalise",
     "parameter_count",
+    "raw_pixels",
     "rebuild",
 ]

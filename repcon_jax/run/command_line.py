@@ -165,7 +165,8 @@ def _override(config: dict[str, Any], path: str, value: Any) -> None:
     # A data source checks its options itself.
     if path != f"data.options.{name}" and groups != ["population"]:
         _require(place, name, path)
-    if isinstance(place.get(name), dict):
+    # Entries by name may be replaced by a tuple of them, where a task takes one.
+    if isinstance(place.get(name), dict) and not isinstance(value, tuple):
         fields = ", ".join(sorted(place[name]))
         fix = f"set one of: {fields}" if fields else "it is empty, so give it in the config file"
         raise ConfigError(f"--config.{path} is a group of fields; {fix}.")

@@ -31,7 +31,7 @@ def row(value, networks="a", measurement="probe/value", target="x", shots=2, see
     measurement, score = measurement.split("/")
     return {
         **{"measurement": measurement, "score": score, "networks": list(networks), "target": target},
-        **{"shots": shots, "seed": seed, "draw": draw, "value": value},
+        **{"shots": shots, "layer": None, "seed": seed, "draw": draw, "value": value, "details": {}},
     }
 
 

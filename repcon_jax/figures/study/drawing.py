@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from repcon_jax.figures.numbers import factor
 from repcon_jax.figures.study.picture import PICTURES
@@ -16,6 +17,8 @@ from repcon_jax.figures.study.places import Means, Results, direction, short_nam
 from repcon_jax.records.scores import Score
 
 _MOST_COLUMNS = 3
+# Of one picture; a heat map shows more in less.
+MOST_PANELS = 12
 _MARKERS = "osD^vP*X"
 
 
@@ -48,6 +51,22 @@ def panels(count: int, size: tuple[float, float], **shared: Any) -> tuple[Figure
     for surplus in axes[count:]:
         surplus.remove()
     return figure, axes[:count]
+
+
+def write_numbers(axis: Axes, image: AxesImage, table: np.ndarray, where: Iterable[tuple[int, int]]) -> None:
+    """Every number of a heat map on its colour; a dash where there is none, such as for a pair of two architectures.
+
+    Args:
+        axis: with the image.
+        image: that shows the table.
+        table: [rows, columns].
+        where: row and column of the numbers that are written.
+    """
+    for row, column in where:
+        value = table[row, column]
+        dark = np.isfinite(value) and np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5
+        text = f"{value:.3g}" if np.isfinite(value) else "-"
+        axis.text(column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=8)
 
 
 def looks(networks: Sequence[str]) -> dict[str, dict[str, Any]]:

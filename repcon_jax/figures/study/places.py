@@ -41,8 +41,13 @@ def settings(means: Iterable[dict[str, Any]]) -> list[Setting]:
 
 
 def score_name(mean: dict[str, Any]) -> str:
-    """Measurement and score of a mean, as ``results["scores"]`` names them."""
-    return f"{mean['measurement']}/{mean['score']}"
+    """Measurement and score of a mean, as ``results["scores"]`` names them, and any layer but the embedding.
+
+    >>> score_name({"measurement": "probe", "score": "value", "layer": "block3"})
+    'probe/value@block3'
+    """
+    layer = mean.get("layer")
+    return f"{mean['measurement']}/{mean['score']}{f'@{layer}' if layer else ''}"
 
 
 def by_score(means: Iterable[dict[str, Any]]) -> dict[str, Means]:
@@ -64,7 +69,8 @@ def differences_of(results: Results) -> dict[str, Means]:
 
 
 def meaning(results: Results, name: str) -> Score:
-    """What a score means."""
+    """What a score means, in whatever layer."""
+    name = name.partition("@")[0]
     return read_scores(results).get(name, Score(name))
 
 
@@ -75,8 +81,10 @@ def short_name(results: Results, name: str) -> str:
     >>> short_name(results, "probe/value"), short_name(results, "distance/cosine")
     ('probe', 'distance/cosine')
     """
+    name, at, layer = name.partition("@")
     measurement = name.partition("/")[0]
-    return name if sum(other.startswith(f"{measurement}/") for other in results["scores"]) > 1 else measurement
+    alone = sum(other.startswith(f"{measurement}/") for other in results["scores"]) == 1
+    return f"{measurement if alone else name}{at}{layer}"
 
 
 def direction(score: Score) -> str:

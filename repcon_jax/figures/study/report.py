@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from repcon_jax.figures.study.places import Results, meaning, short_name
 from repcon_jax.figures.study.tables import study_tables
+from repcon_jax.figures.tables import markdown
 from repcon_jax.records.files import write_atomically
 
 
@@ -22,6 +23,7 @@ def write_study_report(workdir: pathlib.Path, results: Results, pictures: Iterab
         f"# {results['title']}",
         " ".join(filter(None, [_spread(results), _shots(results), _differences(results), _claims(results)])),
         _about(results),
+        _data(results),
         study_tables(results),
         *(f"![{picture.stem}](figures/{picture.name})" for picture in pictures),
     ]
@@ -59,6 +61,16 @@ def _claims(results: Results) -> str:
         "A claim holds where the whole interval of the difference is beyond its threshold, fails where none of it "
         "is and is undecided otherwise; thresholds are in plain units: 0.01 of an accuracy is one percentage point."
     )
+
+
+def _data(results: Results) -> str:
+    """What the targets are, with digests of their examples, so that two reports can be compared."""
+    rows = [["target", "data set", "classes", "training examples", "test examples", "digests"]]
+    for name, data in results.get("data", {}).items():
+        parts, digests = ((data[what].get(part, "") for part in ("train", "test")) for what in ("examples", "digests"))
+        rows.append([name, data["name"], str(data["classes"]), *map(str, parts), ", ".join(digests)])
+    groups = "; ".join(f"`{group}` is the mean over {', '.join(of)}" for group, of in results.get("groups", {}).items())
+    return "\n\n".join(filter(None, [markdown(rows, words=2) if len(rows) > 1 else "", f"{groups}." if groups else ""]))
 
 
 def _about(results: Results) -> str:

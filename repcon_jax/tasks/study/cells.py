@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
+from collections.abc import Collection, Mapping
 
+from repcon_jax.probing import EMBEDDING
 from repcon_jax.tasks.study.config import StudyConfig
 from repcon_jax.tasks.study.networks import BySeed, Seed, all_seeds, of_seed
 from repcon_jax.tasks.study.targets import draws_of
@@ -18,6 +20,7 @@ class Cell:
         target: its name; None for a measurement without one.
         shots: training examples of each class; None for all.
         draw: number of the draw.
+        layer: whose outputs are read; None for the embedding, and where no features are read.
         seed: of the networks; None where all of them stand beside every seed.
     """
 
@@ -26,15 +29,17 @@ class Cell:
     target: str | None
     shots: int | None
     draw: int
+    layer: str | None
     seed: Seed
 
 
-def cells_of(config: StudyConfig, networks: dict[str, BySeed]) -> list[Cell]:
-    """Everything that is measured, target by target within a seed, so that embeddings are shared.
+def cells_of(config: StudyConfig, networks: dict[str, BySeed], layers: Mapping[str, Collection[str]]) -> list[Cell]:
+    """Everything that is measured, target by target within a seed, so that features are shared.
 
     Args:
         config: of the study.
         networks: by name and seed.
+        layers: names of those of every network; what a network lacks is not measured.
     """
     cells: dict[Cell, None] = {}  # single networks are met again with every seed, but measured once
     for seed, target in itertools.product(all_seeds(networks.values()), (None, *config.targets)):
@@ -45,6 +50,8 @@ def cells_of(config: StudyConfig, networks: dict[str, BySeed]) -> list[Cell]:
                 if any(of_seed(networks[one], seed) is None for one in names):
                     continue
                 own = seed if any(seed in networks[one] for one in names) else None
-                for shots, draw in draws_of(config, measurement):
-                    cells[Cell(name, names, target, shots, draw, own)] = None
+                read = [layer for layer in config.layers if all(layer in layers[one] for one in names)]
+                read = read if measurement.reads_features else [EMBEDDING]
+                for (shots, draw), layer in itertools.product(draws_of(config, measurement), read):
+                    cells[Cell(name, names, target, shots, draw, None if layer == EMBEDDING else layer, own)] = None
     return list(cells)

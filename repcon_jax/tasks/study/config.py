@@ -9,8 +9,10 @@ from repcon_jax.errors import ArgumentError, check_range, did_you_mean
 from repcon_jax.merging import MERGING_METHODS
 from repcon_jax.options.patterns import check_names
 from repcon_jax.options.schema import to_dataclass, to_dict
+from repcon_jax.probing import EMBEDDING, Pooling
 from repcon_jax.records.scores import Score
 from repcon_jax.run.config import plain_config
+from repcon_jax.run.references import named_references
 from repcon_jax.run.runs import order_of, run_config
 from repcon_jax.tasks.study.claims import Claim, parse_claim, resolve_score
 from repcon_jax.tasks.study.measurements import MEASUREMENTS, Measurement
@@ -46,8 +48,15 @@ class StudyConfig:
         task: tells this config from others.
         runs: configs of the runs that are trained first, by name, see ``repcon_jax.run.runs``.
         merges: by name networks that are made of others, seed by seed, and measured like them.
-        shots: numbers of training examples of each class that are drawn from a target; () takes all, once.
+        shots: numbers of training examples of each class that are drawn from a target; None among them, and (), takes
+            all, once.
         draws: how often they are drawn anew for each number of shots; a larger number of one draw adds to a smaller.
+        layers: whose outputs are read as features: ``embedding``, or names of ``repcon_jax.probing.layer_names`` such
+            as ``block3``; a network that lacks one is not measured there.
+        pooling: what becomes of a layer's output with more axes: the average over all places, or all, ``flatten``.
+        feature_cache: the type in which features are kept in the work directory, below ``features/``, for measurements
+            that are asked for later; ``float16`` also rounds what this start measures, ``none`` keeps nothing.
+        groups: names of targets by the name of their group, over which means are taken, seed by seed and draw by draw.
         baseline: the network with which all others are compared, in pairs of one seed and draw; None for no comparison.
         claims: such as ``"probe: student - teacher > 0"``, in the unit of the score, so that 0.01 of an accuracy is a
             percentage point; each gets a verdict: it holds or fails where the whole 95% interval says so, and is
@@ -68,8 +77,12 @@ class StudyConfig:
     task: Literal["study"] = "study"
     runs: dict[str, Any] = dataclasses.field(default_factory=dict)
     merges: dict[str, MergeConfig] = dataclasses.field(default_factory=dict)
-    shots: tuple[int, ...] = ()
+    shots: tuple[int | None, ...] = ()
     draws: int = 1
+    layers: tuple[str, ...] = (EMBEDDING,)
+    pooling: Pooling = "average"
+    feature_cache: Literal["float32", "float16", "none"] = "float32"
+    groups: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     baseline: str | None = None
     claims: tuple[str, ...] = ()
     compared: tuple[tuple[str, str], ...] = ()
@@ -86,12 +99,18 @@ class StudyConfig:
         check_range("recalibration_examples", self.recalibration_examples, 1)
         check_range("seed", self.seed, 0, 2**31 - 1)
         for number in self.shots:
-            check_range("shots", number, 1)
+            if number is not None:
+                check_range("shots", number, 1)
+        if len(set(self.shots)) < len(self.shots):
+            raise ArgumentError("shots", f"is {self.shots} but may name a number only once", "drop the repetition")
+        if not self.layers or len(set(self.layers)) < len(self.layers):
+            raise ArgumentError("layers", f"is {self.layers} but must name at least one, each once", "correct it")
         if self.test_examples is not None:
             check_range("test_examples", self.test_examples, 2)
         self._check_names()
         self._check_merges()
         self._check_measurements()
+        self._check_groups()
         if self.baseline is not None:
             self._check_known("baseline", self.baseline, self.all_networks)
         self.parsed_claims()
@@ -99,7 +118,7 @@ class StudyConfig:
         order_of(self.runs)
 
     def _check_names(self) -> None:
-        for field in ("networks", "measurements", "targets", "merges"):
+        for field in ("networks", "measurements", "targets", "merges", "groups"):
             names = getattr(self, field)
             if not names and field in ("networks", "measurements"):
                 raise ArgumentError(field, "is empty but must name at least one", f"add an entry to {field}")
@@ -122,6 +141,15 @@ class StudyConfig:
             if measurement.of == "pair" and len(self.all_networks) < 2:
                 problem = "is of pairs but there is a single network"
                 raise ArgumentError(f"measurements.{name}", problem, "name another network or drop the measurement")
+
+    def _check_groups(self) -> None:
+        for group, targets in self.groups.items():
+            if group in self.targets:
+                raise ArgumentError(f"groups.{group}", "is the name of a target too", "rename one of them")
+            if len(set(targets)) < max(2, len(targets)):
+                raise ArgumentError(f"groups.{group}", f"is {targets} but must name at least two targets, each once")
+            for target in targets:
+                self._check_known(f"groups.{group}", target, self.targets)
 
     def _check_known(self, field: str, name: str, names: Collection[str]) -> None:
         if name not in names:
@@ -159,9 +187,15 @@ class StudyConfig:
 def parse_study(values: Mapping[str, Any]) -> StudyConfig:
     """The frozen config from nested plain values.
 
+    Networks may be given as a tuple of references too, such as
+    ``("pixels", "runs/a/checkpoints/*/end", "runs/b/checkpoints/seed_0/*")``: they are named after their runs, and a
+    ``*`` for the step stands for every step that was saved.
+
     Raises:
         ConfigError: an unknown key, a wrong type or a value out of range.
     """
+    if isinstance(networks := values.get("networks"), (tuple, list)):
+        values = {**values, "networks": named_references(networks)}
     return to_dataclass(StudyConfig, values)
 
 

@@ -43,19 +43,30 @@ def seeds_of_reference(reference: str, runs: Runs) -> dict[Seed, str]:
     """
     expanded = expand(reference, runs)
     words = reference.partition(":")[0].split("/")
-    if words[0] not in runs or not set(words[1]) & set("*?["):
+    if len(words) < 2 or not set(words[-2]) & set("*?["):
         return {None: expanded[0]}
-    seeds = {str(member): member.seed for member in members_of(run_config(runs, words[0]))}
+    seeds = {str(member): member.seed for member in members_of(run_config(runs, words[0]))} if words[0] in runs else {}
     by_seed: dict[Seed, str] = {}
     for one in expanded:
-        member = one.split("/")[1]
+        member = one.partition(":")[0].split("/")[-2]
+        seeds.setdefault(member, _seed_in(member, reference))
         if (other := by_seed.setdefault(seeds[member], one)) is not one:
             raise ConfigError(
-                f"reference {reference!r} stands for several members of seed {seeds[member]}, {other.split('/')[1]} "
+                f"reference {reference!r} stands for several members of seed {seeds[member]}, {other.split('/')[-2]} "
                 f"and {member}; name the values in which they differ, such as "
-                f"{words[0]}/{member.removesuffix(f'seed_{seeds[member]}')}*/{words[2]}."
+                f"{'/'.join(words[:-2])}/{member.removesuffix(f'seed_{seeds[member]}')}*/{words[-1]}."
             )
     return by_seed
+
+
+def _seed_in(member: str, reference: str) -> int:
+    """The seed that the name of a member ends in, which is all that is known of a run elsewhere."""
+    seed = member.rpartition("seed_")[2]
+    if not seed.isdigit():
+        raise ConfigError(
+            f"reference {reference!r} stands for {member!r}, which does not end in seed_NUMBER; name one checkpoint."
+        )
+    return int(seed)
 
 
 def _check_seeds(config: StudyConfig, seeds: dict[str, set[Seed]]) -> None:
@@ -130,5 +141,6 @@ def _merged(config: StudyConfig, name: str, networks: dict[str, BySeed]) -> BySe
         except (ArgumentError, TreeError) as error:
             raise ConfigError(f"merges.{name} with {merge.method!r} of {', '.join(merge.networks)}: {error}") from error
         network = jax.tree.map(jnp.asarray, network)
-        by_seed[seed] = Loaded(name, network, tree_digest((network.params, network.model_state)))
+        averaged = network.model == of_seed(parts[0], seed).network.model
+        by_seed[seed] = Loaded(name, network, tree_digest((network.params, network.model_state)), averaged)
     return by_seed

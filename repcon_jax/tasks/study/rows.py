@@ -9,9 +9,10 @@ from repcon_jax.errors import CheckpointError
 from repcon_jax.records.lines import append_lines, read_lines
 
 Row = dict[str, Any]
-"""Measurement, score, networks, target, shots, draw, seed, and the value, which is None where it is not finite."""
+"""Measurement, score, networks, target, shots, draw, layer, seed, value, None where it is not finite, and details."""
 
-FIELDS = frozenset({"measurement", "score", "networks", "target", "shots", "draw", "seed", "value"})
+_FIELDS = frozenset({"measurement", "score", "networks", "target", "shots", "draw", "seed", "value"})
+_LATER = frozenset({"layer", "details"})  # rows of older versions lack them
 
 
 class RowStore:
@@ -49,7 +50,7 @@ class RowStore:
 
 
 def _is_row(row: Any) -> bool:
-    return isinstance(row, dict) and row.keys() == FIELDS
+    return isinstance(row, dict) and _FIELDS <= row.keys() <= _FIELDS | _LATER
 
 
 def _digest(about: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from repcon_jax.run.references import load_reference
 from repcon_jax.run.runs import train_runs
 from repcon_jax.run.stages import begun, finished
 from repcon_jax.tasks.study.config import StudyConfig, parse_study, plain_study
+from repcon_jax.tasks.study.feature_store import FeatureStore
 from repcon_jax.tasks.study.measuring import measure_all
 from repcon_jax.tasks.study.networks import load_networks, references_of
 from repcon_jax.tasks.study.rows import RowStore
@@ -28,7 +29,7 @@ def run_study(config: StudyConfig, workdir: pathlib.Path, say: Callable[[str], N
 
     Args:
         config: what to do.
-        workdir: where everything is written; rows lie in ``values/rows.jsonl``.
+        workdir: where everything is written; rows lie in ``values/rows.jsonl``, features in ``features/``.
         say: receives lines for the user.
     Returns:
         The contents of ``results.json``.
@@ -45,9 +46,10 @@ def run_study(config: StudyConfig, workdir: pathlib.Path, say: Callable[[str], N
         train_runs(config.runs, workdir, say)
         networks = load_networks(config, partial(load_reference, workdir=workdir, runs=config.runs))
         store = RowStore(workdir / "values" / "rows.jsonl")
+        features = FeatureStore(workdir / "features", config.feature_cache)
         with stop_requests() as stop_requested:
-            rows = measure_all(config, networks, targets, store, stop_requested)
-        results = summarise_study(config, rows)
+            rows = measure_all(config, networks, targets, store, features, stop_requested)
+        results = summarise_study(config, rows, {name: target.about() for name, target in targets.items()})
         write_study_tables(workdir, results)
         pictures = write_study_figures(workdir / "figures", results) if config.figures else []
         write_study_report(workdir, results, pictures)

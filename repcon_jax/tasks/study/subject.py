@@ -11,7 +11,7 @@ from repcon_jax.data import Dataset, Splits
 from repcon_jax.models import Network
 from repcon_jax.typing import Key
 
-Kind = Literal["embedding", "logits"]
+Kind = Literal["features", "logits"]
 Part = Literal["train", "test"]
 
 
@@ -24,8 +24,8 @@ class Subject:
         splits: of the target; None for a measurement without one.
         drawn: indices of the training examples that may be fitted on.
         key: of what is drawn; the same for all networks.
-        outputs: number of the network, kind, part -> its outputs for the training examples drawn or for all test
-            examples, remembered.
+        outputs: number of the network, kind, part -> the outputs of its layer or of its head for the training examples
+            drawn or for all test examples, remembered.
         batch_size: images at once.
     """
 
@@ -57,12 +57,12 @@ class Subject:
         return self.splits.test
 
     def train_features(self, which: int = 0) -> Float[Array, "drawn size"]:
-        """Embeddings of the training examples that were drawn, by one of the networks."""
-        return self.outputs(which, "embedding", "train")
+        """What a layer of one of the networks makes of the training examples that were drawn."""
+        return self.outputs(which, "features", "train")
 
     def test_features(self, which: int = 0) -> Float[Array, "examples size"]:
-        """Embeddings of the test examples, by one of the networks."""
-        return self.outputs(which, "embedding", "test")
+        """What a layer of one of the networks makes of the test examples."""
+        return self.outputs(which, "features", "test")
 
     def train_logits(self, which: int = 0) -> Float[Array, "drawn outputs"]:
         """What the head of one of the networks makes of the training examples that were drawn."""

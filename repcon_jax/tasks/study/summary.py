@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from repcon_jax.records.intervals import interval, rank_correlation, verdict
@@ -22,6 +22,7 @@ class Place(NamedTuple):
     score: str
     target: str | None
     shots: int | None
+    layer: str | None = None
 
     @property
     def name(self) -> str:
@@ -33,25 +34,36 @@ Measured = dict[Place, dict[tuple[str, ...], Values]]
 """All values by place and networks."""
 
 
-def summarise_study(config: StudyConfig, rows: Sequence[Row]) -> dict[str, Any]:
+def summarise_study(config: StudyConfig, rows: Sequence[Row], data: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The contents of ``results.json``.
 
     Args:
         config: of the study.
         rows: everything that was measured.
+        data: what is to be said of the data of every target; None for nothing.
     """
     measured = gather(rows)
+    measured |= of_groups(config.groups, measured)
+    details = {_where(row): row["details"] for row in rows}
     return {
         "kind": "study",
         "title": config.title,
         "networks": list(config.all_networks),
         "targets": list(config.targets),
+        "groups": {group: list(targets) for group, targets in config.groups.items()},
+        "data": dict(data or {}),
         "shots": list(config.shots),
+        "layers": list(config.layers),
         "seeds": sorted({row["seed"] for row in rows if row["seed"] is not None}),
         "draws": config.draws if config.shots else 1,
         "scores": plain_scores(config.scores("network", "pair")),
         "means": [
-            {**place._asdict(), "networks": list(networks), **interval(independent(values)), "values": _listed(values)}
+            {
+                **place._asdict(),
+                "networks": list(networks),
+                **interval(independent(values)),
+                "values": _listed(place, networks, values, details),
+            }
             for place, by_networks in measured.items()
             for networks, values in by_networks.items()
         ],
@@ -70,6 +82,27 @@ def gather(rows: Iterable[Row]) -> Measured:
         values = measured.setdefault(place, {}).setdefault(tuple(row["networks"]), {})
         values[row["seed"], row["draw"]] = math.nan if row["value"] is None else row["value"]
     return measured
+
+
+def of_groups(groups: Mapping[str, Sequence[str]], measured: Measured) -> Measured:
+    """The means over the targets of every group, seed by seed and draw by draw, where all of them were measured.
+
+    Args:
+        groups: names of targets by that of the group.
+        measured: all values of single targets.
+    """
+    means: Measured = {}
+    for group, targets in groups.items():
+        places = dict.fromkeys(place._replace(target=None) for place in measured if place.target in targets)
+        for place in places:
+            parts = [measured.get(place._replace(target=target), {}) for target in targets]
+            for networks in parts[0]:
+                values = [part.get(networks, {}) for part in parts]
+                shared = [key for key in values[0] if all(key in others for others in values)]
+                if shared:
+                    mean = {key: statistics.fmean(others[key] for others in values) for key in shared}
+                    means.setdefault(place._replace(target=group), {})[networks] = mean
+    return means
 
 
 def independent(values: Values) -> list[float]:
@@ -138,28 +171,38 @@ def _compared(names: tuple[str, str], networks: Sequence[str], measured: Measure
     """Means of two scores, network by network, and their rank correlation, at every target and number of shots."""
     places = dict.fromkeys(place[2:] for place in measured if place.name in names)
     targets = []
-    for target, shots in places:
-        pairs = [
-            (n, *(_mean_at(Place(*name.split("/"), target, shots), n, measured) for name in names)) for n in networks
-        ]
+    for where in places:
+        pairs = [(n, *(_mean_at(Place(*name.split("/"), *where), n, measured) for name in names)) for n in networks]
         points = [{"network": network, "x": x, "y": y} for network, x, y in pairs if x is not None and y is not None]
         if points:
             tau = rank_correlation([point["x"] for point in points], [point["y"] for point in points])
-            targets.append({"target": target, "shots": shots, "points": points, "kendall_tau": tau})
+            at = dict(zip(Place._fields[2:], where, strict=True))
+            targets.append({**at, "points": points, "kendall_tau": tau})
     return {"scores": list(names), "targets": targets}
 
 
 def _mean_at(place: Place, network: str, measured: Measured) -> float | None:
     """A network's mean; that without shots, or without a target, where the score has none."""
-    for other in (place, place._replace(shots=None), place._replace(target=None, shots=None)):
+    for other in (place, place._replace(shots=None), place._replace(target=None, shots=None, layer=None)):
         values = measured.get(other, {}).get((network,))
         if values is not None:
             return interval(independent(values))["mean"]
     return None
 
 
-def _listed(values: Values) -> list[dict[str, Any]]:
+def _listed(
+    place: Place, networks: tuple[str, ...], values: Values, details: Mapping[tuple[Any, ...], Any]
+) -> list[dict[str, Any]]:
     return [
-        {"seed": seed, "draw": draw, "value": value if math.isfinite(value) else None}
+        {
+            "seed": seed,
+            "draw": draw,
+            "value": value if math.isfinite(value) else None,
+            "details": details.get((*place, networks, seed, draw), {}),
+        }
         for (seed, draw), value in values.items()
     ]
+
+
+def _where(row: Row) -> tuple[Any, ...]:
+    return (*(row[name] for name in Place._fields), tuple(row["networks"]), row["seed"], row["draw"])

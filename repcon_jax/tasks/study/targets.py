@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
-import itertools
+import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int32
@@ -38,16 +39,50 @@ class Target:
         """The training examples of all draws, ascending: no others are ever embedded."""
         return np.unique(np.concatenate(list(self.draws.values())))
 
+    def digest(self, part: Part) -> str:
+        """Of images and labels, which tells a part of the data from another one."""
+        return self._digests[part]
+
+    @functools.cached_property
+    def _digests(self) -> dict[Part, str]:
+        return {part: data_digest(data) for part in ("train", "test") if (data := getattr(self.splits, part))}
+
+    def about(self) -> dict[str, Any]:
+        """What the data is and what was drawn of it, as JSON values: sizes and digests."""
+        parts = {part: data for part in ("train", "test") if (data := getattr(self.splits, part))}
+        return {
+            "name": self.splits.train.name,
+            "classes": self.splits.train.num_classes,
+            "examples": {part: len(data) for part, data in parts.items()},
+            "digests": {part: self.digest(part) for part in parts},
+            "draws": [
+                {"shots": shots, "draw": draw, "digest": _short(indices.tobytes())}
+                for (shots, draw), indices in sorted(self.draws.items(), key=str)
+            ],
+        }
+
     def examples(self, part: Part) -> Dataset:
         """What is embedded of a part of the data: the pool, or all test examples."""
         return self.splits.test if part == "test" else self.splits.train.take(self.pool)
+
+
+def data_digest(data: Dataset) -> str:
+    """A digest of images and labels."""
+    content = hashlib.sha256(np.ascontiguousarray(data.images))
+    if data.labels is not None:
+        content.update(np.ascontiguousarray(data.labels))
+    return _short(content.digest())
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def draws_of(config: StudyConfig, measurement: Measurement) -> list[Draw]:
     """The draws for which a measurement is made."""
     if not (measurement.fits and config.shots):
         return [(None, 0)]
-    return list(itertools.product(config.shots, range(config.draws)))
+    return [(shots, draw) for shots in config.shots for draw in range(1 if shots is None else config.draws)]
 
 
 def draw_shots(train: Dataset, shots: int | None, seed: int, draw: int = 0) -> Indices:
@@ -102,16 +137,17 @@ def _check_parts(field: str, splits: Splits, built: Built) -> None:
             )
 
 
-def _check_sizes(field: str, train: Dataset, fitting: Built, shots: tuple[int, ...]) -> None:
+def _check_sizes(field: str, train: Dataset, fitting: Built, shots: tuple[int | None, ...]) -> None:
     """Checks that every class has the shots asked for, and that the fewest examples drawn are enough to fit on."""
-    if fitting and shots:
+    numbers = [number for number in shots if number is not None]
+    if fitting and numbers:
         counts = np.bincount(train.labels, minlength=train.num_classes)
-        if max(shots) > counts.min():
+        if max(numbers) > counts.min():
             raise ConfigError(
                 f"shots is {shots} but class {train.class_names[counts.argmin()]!r} of {field} has {counts.min()} "
                 "training examples; correct --config.shots or choose more data."
             )
-    fewest = min(shots) * train.num_classes if shots else len(train)
+    fewest = min(numbers) * train.num_classes if numbers else len(train)
     for name, measurement in fitting.items():
         if fewest < measurement.examples_needed:
             raise ConfigError(

@@ -1,9 +1,11 @@
-"""Bars of every network, with 95% intervals: means that have no number of shots, and differences to the baseline."""
+"""Bars of every network, with 95% intervals: means that have no number of shots, and differences to the baseline.
+
+Where there are too many targets and numbers of shots for panels, heat maps show them instead."""
 
 from matplotlib.figure import Figure
 
 from repcon_jax.figures.numbers import axis_label
-from repcon_jax.figures.study.drawing import errors, heights, keep_to_fractions, looks, panels, title
+from repcon_jax.figures.study.drawing import MOST_PANELS, errors, heights, keep_to_fractions, looks, panels, title
 from repcon_jax.figures.study.picture import PICTURES, Picture
 from repcon_jax.figures.study.places import (
     Means,
@@ -25,7 +27,7 @@ def bars() -> Picture:
     def draw(results: Results) -> dict[str, Figure]:
         figures = {}
         for name, means in means_of(results, 1).items():
-            if len({mean["shots"] for mean in means}) == 1:
+            if len({mean["shots"] for mean in means}) == 1 and len(settings(means)) <= MOST_PANELS:
                 figures[short_name(results, name)] = draw_bars(results, name, means)
         return figures
 
@@ -41,6 +43,7 @@ def differences() -> Picture:
         return {
             f"{short_name(results, name)}_difference": draw_bars(results, name, means, what)
             for name, means in differences_of(results).items()
+            if len(settings(means)) <= MOST_PANELS
         }
 
     return draw

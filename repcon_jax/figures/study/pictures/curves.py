@@ -35,17 +35,20 @@ def draw_curves(results: Results, name: str, means: Means) -> Figure:
     """
     score, look = meaning(results, name), looks(results["networks"])
     targets = list(dict.fromkeys(mean["target"] for mean in means))
-    ticks = sorted({mean["shots"] for mean in means})
+    numbers = sorted({mean["shots"] for mean in means if mean["shots"] is not None})
+    # All examples stand at the right end, apart from the numbers.
+    places = {number: number for number in numbers} | {None: numbers[-1] * 4}
+    ticks = [*numbers, *([None] if any(mean["shots"] is None for mean in means) else [])]
     networks = list(dict.fromkeys(mean["networks"][0] for mean in means))
     figure, axes = panels(len(targets), (3.8, 3.4), sharex=True)
     for axis, target in zip(axes, targets, strict=True):
         for i, network in enumerate(networks):
             chosen = [mean for mean in means if mean["networks"] == [network] and mean["target"] == target]
-            x = [mean["shots"] * _APART ** (i - (len(networks) - 1) / 2) for mean in chosen]
+            x = [places[mean["shots"]] * _APART ** (i - (len(networks) - 1) / 2) for mean in chosen]
             y, error = heights(chosen, score), errors(chosen, score)
             axis.errorbar(x, y, yerr=error, **look[network], markersize=4, linewidth=1.2, capsize=2, label=network)
         axis.set_xscale("log")
-        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.set_xticks([places[tick] for tick in ticks], ["all" if tick is None else str(tick) for tick in ticks])
         axis.minorticks_off()
         axis.tick_params(labelbottom=True)
         axis.set_title(target, fontsize=9)

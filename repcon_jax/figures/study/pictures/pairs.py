@@ -1,13 +1,11 @@
 """Heat maps of what was measured of pairs of networks."""
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from repcon_jax.figures.landscapes.scales import HIGH_IS_GOOD, LOW_IS_GOOD, NEUTRAL
 from repcon_jax.figures.numbers import factor
-from repcon_jax.figures.study.drawing import panels, title
+from repcon_jax.figures.study.drawing import panels, title, write_numbers
 from repcon_jax.figures.study.picture import PICTURES, Picture
 from repcon_jax.figures.study.places import Means, Results, meaning, means_of, setting_of, settings, short_name, unit_of
 
@@ -46,7 +44,7 @@ def draw_pairs(results: Results, name: str, means: Means) -> Figure:
     for axis, place, table in zip(axes, places, tables, strict=True):
         image = axis.imshow(table, cmap=colours, vmin=low, vmax=high)
         if len(names) <= _MOST_WITH_NUMBERS:
-            _write_numbers(axis, image, table)
+            write_numbers(axis, image, table, zip(*np.tril_indices(len(table)), strict=True))
         axis.set_xticks(range(len(names) - 1), names[:-1], rotation=45, ha="right")
         axis.set_yticks(range(len(names) - 1), names[1:])
         axis.tick_params(labelbottom=True, labelleft=True)
@@ -55,15 +53,6 @@ def draw_pairs(results: Results, name: str, means: Means) -> Figure:
     figure.colorbar(image, ax=axes, label=unit_of(score), shrink=0.8)
     title(figure, results, name, score)
     return figure
-
-
-def _write_numbers(axis: Axes, image: AxesImage, table: np.ndarray) -> None:
-    """Every number on its colour; a dash where a pair has none, such as one of two architectures."""
-    for i, j in zip(*np.tril_indices(len(table)), strict=True):
-        value = table[i, j]
-        dark = np.isfinite(value) and np.dot(image.cmap(image.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5
-        text = f"{value:.3g}" if np.isfinite(value) else "-"
-        axis.text(j, i, text, ha="center", va="center", color="white" if dark else "black", fontsize=8)
 
 
 def _table(names: list[str], means: Means, times: float) -> np.ndarray:

@@ -1,7 +1,7 @@
 """How well a probe reads the target's labels from a network's embeddings."""
 
 from repcon_jax.probing import PROBES, run_probes
-from repcon_jax.tasks.study.measurements import MEASUREMENTS, Measurement
+from repcon_jax.tasks.study.measurements import MEASUREMENTS, Measurement, Reading
 from repcon_jax.tasks.study.subject import Subject
 
 
@@ -14,10 +14,12 @@ def probe(*, probe: str = "linear_tuned") -> Measurement:
     """
     chosen = PROBES.read(probe, "probe")
 
-    def measure(subject: Subject) -> dict[str, float]:
+    def measure(subject: Subject) -> dict[str, Reading]:
         train = subject.train_features(), subject.train.labels
         test = subject.test_features(), subject.test.labels
-        return {"value": run_probes((probe,), *train, *test, subject.num_classes, subject.key)[probe]["value"]}
+        result = run_probes((probe,), *train, *test, subject.num_classes, subject.key)[probe]
+        return {"value": Reading(result.pop("value"), result)}
 
     needs, scores = frozenset({"training"}), {"value": chosen.score}
-    return Measurement(measure, scores, needs=needs, examples_needed=chosen.examples_needed)
+    examples = chosen.examples_needed
+    return Measurement(measure, scores, needs=needs, examples_needed=examples, reads_features=True)

@@ -13,4 +13,5 @@ def similarity() -> Measurement:
     def measure(subject: Subject) -> dict[str, float]:
         return {"cka": float(linear_cka(subject.test_features(0), subject.test_features(1)))}
 
-    return Measurement(measure, {"cka": Score("linear CKA")}, of="pair", needs=frozenset({"target"}))
+    needs, scores = frozenset({"target"}), {"cka": Score("linear CKA")}
+    return Measurement(measure, scores, of="pair", needs=needs, reads_features=True)

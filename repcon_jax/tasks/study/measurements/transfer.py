@@ -21,4 +21,4 @@ def transfer(*, score: str = "h_score") -> Measurement:
         logits = (subject.train_logits(),) if chosen.needs_logits else ()
         return {"score": float(chosen.value(*given, *logits))}
 
-    return Measurement(measure, {"score": chosen.score}, needs=frozenset({"training"}))
+    return Measurement(measure, {"score": chosen.score}, needs=frozenset({"training"}), reads_features=True)
