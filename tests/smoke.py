@@ -56,14 +56,20 @@ def shrink_lottery(values):
 
 
 def shrink_study(values):
-    """The same plain config of a study: small runs, two of their seeds, few examples, two numbers of shots."""
+    """The same plain config of a study: small runs, two of their seeds, two targets, few examples and shots."""
     seeds = {name: min(2, run["num_seeds"]) for name, run in values["runs"].items()}
     values["runs"] = {name: shrink(run) | {"num_seeds": seeds[name]} for name, run in values["runs"].items()}
+    kept = {*list(values["targets"])[:1], *list(values["targets"])[-1:]}
+    values["targets"] = {name: target for name, target in values["targets"].items() if name in kept}
+    groups = {group: tuple(name for name in of if name in kept) for group, of in values["groups"].items()}
+    values["groups"] = {group: of for group, of in groups.items() if len(of) > 1}
     for target in values["targets"].values():
         target["subset"] = 60
         if "num_examples" in target["options"]:
             target["options"]["num_examples"] = 60
-    few = {"shots": values["shots"][:2] and (1, 2), "draws": min(2, values["draws"])}
+    few = {"shots": (1, None) if None in values["shots"] else values["shots"][:2] and (1, 2)}
+    few["draws"] = min(2, values["draws"])
+    few["layers"] = (*values["layers"][:-1][:1], "embedding")
     return values | few | {"test_examples": 40, "recalibration_examples": 20, "batch_size": 20, "figures": False}
 
 

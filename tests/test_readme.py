@@ -27,10 +27,13 @@ def test_an_experiment_of_the_readme_runs(line, tmp_path, monkeypatch):
     read_hosts(start)
     values, _ = read_values(words)
     task = task_of(values)
-    try:
-        load("digits" if "digits" in line or "quickstart" in line else "cifar10")
-    except DataError as error:
-        pytest.skip(f"data set cifar10 is not at hand: {error}")
+    needed = [("digits" if "digits" in line or "quickstart" in line else "cifar10", {})]
+    needed += [(data["name"], data["options"]) for data in values.get("targets", {}).values()]
+    for name, options in needed:
+        try:
+            load(name, **options)
+        except DataError as error:
+            pytest.skip(f"data set {name} is not at hand: {error}")
     config = task.parse(SHRINK[values.get("task", "training")](values))
     results = task.run(config, tmp_path / "run")
     assert results["kind"] if "task" in values else results["steps"] == 2

@@ -41,7 +41,7 @@ class Network:
             train: whether batch norm takes the batch's statistics.
             intermediates: whether the outputs of all blocks are returned too.
         """
-        images = images if self.pixels is None else self.pixels(images)
+        images = jnp.asarray(images) if self.pixels is None else self.pixels(images)
         return self.model.apply(self.params, self.model_state, images, train, intermediates)
 
     @property

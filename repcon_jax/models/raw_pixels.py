@@ -19,8 +19,13 @@ def raw_pixels() -> Network:
     >>> raw_pixels().apply(jnp.ones((2, 4, 4, 3)))[0].embedding.shape
     (2, 48)
     """
-    flatten = Model(_no_parameters, _Flatten())
-    return Network({"encoder": {}, "head": {}}, {"encoder": {}, "head": {}}, attach_head(flatten, flatten))
+    model = attach_head(Model(_no_parameters, _Flatten()), identity_head())
+    return Network({"encoder": {}, "head": {}}, {"encoder": {}, "head": {}}, model)
+
+
+def identity_head() -> Model:
+    """A head without parameters whose logits are the embedding."""
+    return Model(_no_parameters, _Same())
 
 
 def _no_parameters(key: Key, inputs: Array) -> tuple[Params, ModelState]:
@@ -34,3 +39,11 @@ class _Flatten:
     ) -> tuple[Any, ...]:
         flat = to_float(inputs).reshape(len(inputs), -1)
         return (flat, model_state, OrderedDict(embedding=flat)) if intermediates else (flat, model_state)
+
+
+@dataclass(frozen=True)
+class _Same:
+    def __call__(
+        self, params: Params, model_state: ModelState, inputs: Array, train: bool = False, intermediates: bool = False
+    ) -> tuple[Any, ...]:
+        return (inputs, model_state, OrderedDict()) if intermediates else (inputs, model_state)

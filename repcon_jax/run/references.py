@@ -148,7 +148,7 @@ def _folders(reference: str, place: str, runs: Runs) -> list[str]:
     path = pathlib.Path(place)
     step, member, above = path.name, path.parent.name, path.parent.parent
     found = []
-    for folder in sorted(above.glob(member)) if above.is_dir() else []:
+    for folder in sorted(above.glob(member)) if member and above.is_dir() else []:
         saved = sorted((one for one in folder.glob("[0-9]*") if one.name.isdigit()), key=lambda one: int(one.name))
         chosen = {"start": saved[:1], "end": saved[-1:]}.get(step, [one for one in saved if one.name == step])
         found += [str(one) for one in chosen]

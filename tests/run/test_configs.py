@@ -35,10 +35,11 @@ def combinations(file):
     if "view" in groups:  # every view with the quickest encoder, every encoder in the default view
         run = arguments_named(file.stem)
         views, encoders = ([name for name in groups.pop(group) if name not in run] for group in ("view", "encoder"))
-        sizes = reversed(groups["size"])  # so that the view that trains most runs is small
-        bases = [groups["basis"]] if "basis" in groups else []
-        rows = zip(*map(itertools.cycle, (groups["data"], *bases, sizes)), views, strict=False)
-        return [",".join(("mlp", *row)) for row in rows] + [f"scenes,{name}" for name in encoders if name != "mlp"]
+        groups["size"].reverse()  # so that the view that trains most runs is small
+        count = max(map(len, (views, *groups.values()))) if views else 0
+        rows = itertools.islice(zip(*map(itertools.cycle, (*groups.values(), views)), strict=False), count)
+        quick = "scenes" if "data" in groups else "few"
+        return [",".join(("mlp", *row)) for row in rows] + [f"{quick},{name}" for name in encoders if name != "mlp"]
     others = [names for group, names in groups.items() if group != "data"]
     cycled = [itertools.islice(itertools.cycle(names), max(map(len, others))) for names in others]
     return [f"{name},mlp" for name in groups["data"]] + [
@@ -71,7 +72,8 @@ def test_two_steps_of_every_documented_argument(file, arguments, tmp_path):
 def check_two_steps_of_a_task(values, tmp_path):
     task = task_of(values)
     config = task.parse(SHRINK[values["task"]](values))
-    skip_without(run_config(config.runs, next(iter(config.runs))).data)
+    for data in (run_config(config.runs, next(iter(config.runs))).data, *getattr(config, "targets", {}).values()):
+        skip_without(data)
     task.run(config, tmp_path / "run")
     assert (tmp_path / "run" / "report.md").exists()
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from repcon_jax.merging.method import MERGING_METHODS, Merge
-from repcon_jax.models import Model, Network, Pixels, attach_head
+from repcon_jax.models import Model, Network, Pixels, attach_head, identity_head
 from repcon_jax.typing import Key, ModelState, Params
 
 
@@ -25,7 +25,7 @@ def concatenation() -> Merge:
         encoders = [network.encoder for network in networks]
         names = [str(number) for number in range(1, len(encoders) + 1)]
         parts = tuple((name, one.model, one.pixels) for name, one in zip(names, encoders, strict=True))
-        model = attach_head(Model(_no_start, _SideBySide(parts)), Model(_no_start, _Same()))
+        model = attach_head(Model(_no_start, _SideBySide(parts)), identity_head())
         params, state = (
             {name: getattr(one, part) for name, one in zip(names, encoders, strict=True)} for part in _PARTS
         )
@@ -58,11 +58,3 @@ class _SideBySide:
             return embedding, state
         named = [(f"{name}.{layer}", value) for name, results in applied.items() for layer, value in results[2].items()]
         return embedding, state, OrderedDict(named, embedding=embedding)
-
-
-@dataclass(frozen=True)
-class _Same:
-    def __call__(
-        self, params: Params, model_state: ModelState, inputs: Array, train: bool = False, intermediates: bool = False
-    ) -> tuple[Any, ...]:
-        return (inputs, model_state, OrderedDict()) if intermediates else (inputs, model_state)

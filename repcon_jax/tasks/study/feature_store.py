@@ -51,7 +51,7 @@ class FeatureStore:
 
     def _rounded(self, computed: Features) -> np.ndarray:
         computed = np.asarray(computed)
-        if self._kept == "float16" and (largest := float(np.abs(computed).max())) > np.finfo(np.float16).max:
+        if self._kept == "float16" and (largest := float(np.abs(computed).max())) > float(np.finfo(np.float16).max):
             problem = f"is 'float16', which ends at 65504, but features reach {largest:.3g}"
             raise ArgumentError("feature_cache", problem, "set it to 'float32'")
         return computed.astype(self._kept)
@@ -59,7 +59,9 @@ class FeatureStore:
 
 def _read(path: pathlib.Path) -> np.ndarray | None:
     """What lies there; None where nothing does, or where it is damaged: an archive checks itself, and is made anew."""
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(path) as archive:
+    damaged = OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile
+    # Opened here because NumPy leaves a file open that it cannot read.
+    with contextlib.suppress(*damaged), path.open("rb") as file, np.load(file) as archive:
         return archive["features"]
     return None
 
