@@ -15,6 +15,8 @@ from repcon_jax.figures.study import study_tables, write_study_figures, write_st
 from repcon_jax.figures.study.picture import PICTURES
 from repcon_jax.figures.study.pictures.bars import draw_bars
 from repcon_jax.figures.study.pictures.curves import draw_curves
+from repcon_jax.figures.study.pictures.heat_maps import draw_heat_map
+from repcon_jax.figures.study.pictures.layers import draw_layers
 from repcon_jax.figures.study.pictures.pairs import draw_pairs
 from repcon_jax.figures.study.pictures.scatter import draw_scatter
 from repcon_jax.figures.study.places import means_of
@@ -178,8 +180,9 @@ def test_tables_load_no_drawing_library():
         ({"shots": (1, 5, 20)}, {"probe", "probe_difference", "distance_euclidean"}),
         (
             {"targets": ("a", "b", "c", "d"), "networks": tuple(map(str, range(15)))},
-            {"probe", "probe_difference", "distance_euclidean"},
+            {"probe", "probe_difference", "probe_targets", "probe_difference_targets", "distance_euclidean"},
         ),
+        ({"shots": (1, 5, None)}, {"probe", "probe_difference", "distance_euclidean"}),
         ({"networks": ("one",)}, {"probe"}),
         ({"means": [], "differences": []}, set()),
     ],
@@ -292,3 +295,62 @@ def test_a_new_kind_of_picture_is_one_registered_function(tmp_path, monkeypatch)
 def test_results_survive_json(tmp_path):
     results = json.loads(json.dumps(results_of(shots=(5, 20))))
     assert study_tables(results) == study_tables(results_of(shots=(5, 20)))
+
+
+# Many targets, groups of them, layers
+
+
+def test_a_heat_map_shows_every_network_on_every_target_and_group():
+    groups = {"few": ("a", "b")}
+    results = results_of(targets=("a", "b", "c", "d", "few"), networks=("x", "y"), shots=(5, None))
+    results |= {"targets": ["a", "b", "c", "d"], "groups": groups}
+    figure = draw_heat_map(results, "probe/value", means_of(results, 1)["probe/value"])
+    axes = [axis for axis in figure.axes if axis.get_title()]
+    assert [axis.get_title() for axis in axes] == ["5 shots", "all training examples"]
+    assert [text.get_text() for text in axes[0].get_xticklabels()] == ["a", "b", "c", "d", "few"]
+    assert axes[0].images[0].get_array().shape == (2, 5)
+    assert float(axes[0].images[0].get_array()[1, 0]) == pytest.approx(51.5)
+    # The line between targets and groups stands after the fourth.
+    assert axes[0].lines[0].get_xdata()[0] == 3.5
+
+
+def test_differences_are_white_at_zero_and_few_targets_need_no_heat_map(tmp_path):
+    results = results_of(targets=("a", "b", "c", "d"))
+    figure = draw_heat_map(results, "probe/value", means_of(results, 1)["probe/value"], "difference to x in ")
+    norm = figure.axes[0].images[0].norm
+    assert norm(0.0) == pytest.approx(0.5)
+    assert "probe_targets" not in {path.stem for path in write_study_figures(tmp_path, results_of(targets=("a", "b")))}
+
+
+def test_layers_stand_in_the_order_of_the_study_and_a_network_may_lack_one(tmp_path):
+    results = results_of(networks=("x", "y"), layers=["block2", "block1", "embedding"])
+    at = {"x": (None, "block1", "block2"), "y": (None, "block1")}
+    results["means"] = [
+        {**mean("probe/value", [name], 0.1 * i), "layer": layer}
+        for name, layers in at.items()
+        for i, layer in enumerate(layers)
+    ]
+    results["differences"] = []
+    figure = draw_layers(results, "probe/value", results["means"])
+    (axis,) = figure.axes
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["block2", "block1", "embedding"]
+    drawn = {container.get_label(): np.array(container.lines[0].get_data(), float) for container in axis.containers}
+    np.testing.assert_allclose(drawn["x"], [[0, 1, 2], [20, 10, 0]])
+    np.testing.assert_allclose(drawn["y"], [[1, 2], [10, 0]])
+    names = {path.stem for path in write_study_figures(tmp_path, results)}
+    assert {"probe_by_layer", "probe", "probe_block1", "probe_block2"} == names
+    assert "**probe@block1 on digits: accuracy (%), higher is better**" in tables_of(results)
+
+
+def test_the_report_tells_data_groups_and_what_was_chosen(tmp_path):
+    data = {"name": "digits", "classes": 10, "examples": {"train": 150, "test": 60}}
+    data |= {"digests": {"train": "abc", "test": "def"}, "draws": []}
+    results = results_of(data={"digits": data}, groups={"all": ["digits", "letters"]})
+    values = [{"seed": seed, "draw": 0, "value": 0.5, "details": {"C": 10.0**seed, "how": "x"}} for seed in range(3)]
+    results["means"][0]["values"] = values
+    text = write_study_report(tmp_path, results, []).read_text()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert ["digits", "digits", "10", "150", "60", "abc, def"] in cells
+    assert "`all` is the mean over digits, letters." in text
+    assert ["probe", "teacher", "all", "C", "10", "1", "100"] in cells
+    assert not any("how" in row for row in cells)

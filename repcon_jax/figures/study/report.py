@@ -1,10 +1,11 @@
 """``report.md`` of a study."""
 
 import pathlib
+import statistics
 from collections.abc import Iterable
 
-from repcon_jax.figures.study.places import Results, meaning, short_name
-from repcon_jax.figures.study.tables import study_tables
+from repcon_jax.figures.study.places import Results, meaning, means_of, short_name
+from repcon_jax.figures.study.tables import shots_in_words, study_tables
 from repcon_jax.figures.tables import markdown
 from repcon_jax.records.files import write_atomically
 
@@ -25,6 +26,7 @@ def write_study_report(workdir: pathlib.Path, results: Results, pictures: Iterab
         _about(results),
         _data(results),
         study_tables(results),
+        _chosen(results),
         *(f"![{picture.stem}](figures/{picture.name})" for picture in pictures),
     ]
     path = workdir / "report.md"
@@ -67,10 +69,31 @@ def _data(results: Results) -> str:
     """What the targets are, with digests of their examples, so that two reports can be compared."""
     rows = [["target", "data set", "classes", "training examples", "test examples", "digests"]]
     for name, data in results.get("data", {}).items():
-        parts, digests = ((data[what].get(part, "") for part in ("train", "test")) for what in ("examples", "digests"))
+        parts, digests = ([data[what].get(part, "") for part in ("train", "test")] for what in ("examples", "digests"))
         rows.append([name, data["name"], str(data["classes"]), *map(str, parts), ", ".join(digests)])
     groups = "; ".join(f"`{group}` is the mean over {', '.join(of)}" for group, of in results.get("groups", {}).items())
     return "\n\n".join(filter(None, [markdown(rows, words=2) if len(rows) > 1 else "", f"{groups}." if groups else ""]))
+
+
+def _chosen(results: Results) -> str:
+    """What was chosen and seen on the way to the values: the median over seeds and draws, and the range."""
+    seen: dict[tuple[str, str, str, str], list[float]] = {}
+    for name, means in means_of(results, 1).items():
+        for mean in means:
+            for value in mean["values"]:
+                numbers = {k: v for k, v in value.get("details", {}).items() if isinstance(v, (int, float))}
+                for detail, number in numbers.items():
+                    place = short_name(results, name), mean["networks"][0], shots_in_words(mean["shots"]), detail
+                    seen.setdefault(place, []).append(number)
+    rows = [["measurement", "network", "shots", "detail", "median", "from", "to"]]
+    rows += [[*place, *(f"{number:.4g}" for number in _spread_of(given))] for place, given in seen.items()]
+    if len(rows) == 1:
+        return ""
+    return "What was chosen and seen on the way, over all targets, seeds and draws:\n\n" + markdown(rows, words=4)
+
+
+def _spread_of(numbers: list[float]) -> tuple[float, float, float]:
+    return statistics.median(numbers), min(numbers), max(numbers)
 
 
 def _about(results: Results) -> str:

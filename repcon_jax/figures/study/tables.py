@@ -114,7 +114,9 @@ def _grid(means: Means, score: Score, stressed: bool = False) -> Rows:
     across = "target" if len(targets) > 1 or shots == [None] else "shots"
     groups, columns = (shots, targets) if across == "target" else (targets, shots)
     named = len(groups) > 1
-    titles = ["mean"] if len(columns) == 1 else [f"{_shots(c)} shots" if across == "shots" else c for c in columns]
+    titles = (
+        ["mean"] if len(columns) == 1 else [f"{shots_in_words(c)} shots" if across == "shots" else c for c in columns]
+    )
     rows = [["networks" if len(means[0]["networks"]) > 1 else "network", *(["shots"] if named else []), *titles]]
     networks = dict.fromkeys(tuple(mean["networks"]) for mean in means)
     by_place = {(tuple(mean["networks"]), setting_of(mean)): mean for mean in means}
@@ -122,11 +124,12 @@ def _grid(means: Means, score: Score, stressed: bool = False) -> Rows:
         for pair in networks:
             order = [(column, group) if across == "target" else (group, column) for column in columns]
             cells = [_cell(by_place.get((pair, place)), score, stressed) for place in order]
-            rows.append([" and ".join(pair), *([_shots(group)] if named else []), *cells])
+            rows.append([" and ".join(pair), *([shots_in_words(group)] if named else []), *cells])
     return rows
 
 
-def _shots(value: int | None) -> str:
+def shots_in_words(value: int | None) -> str:
+    """A number of training examples of each class, or all of them."""
     return "all" if value is None else str(value)
 
 

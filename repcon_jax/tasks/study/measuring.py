@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,9 @@ def measure_all(
             if known is None:
                 if number := stop_requested():
                     raise Stopped(number)
-                known = _measure(config, built[cell.measurement], cell, bench.subject(cell, loaded))
+                began = time.monotonic()
+                measured = _measure(config, built[cell.measurement], cell, bench.subject(cell, loaded))
+                known = [{**row, "seconds": round(time.monotonic() - began, 4)} for row in measured]
                 store.add(about, known)
             rows += known
             bar.update()
@@ -125,7 +128,7 @@ def _about(config: StudyConfig, cell: Cell, loaded: tuple[Loaded, ...], target: 
         **dataclasses.asdict(cell),
         "measured": config.measurements[cell.measurement],
         "networks": [(one.digest, describe_network(one.network, (0, 0))) for one in loaded],
-        "data": None if target is None else target.about()["digests"],
+        "data": None if target is None else target.digests,
         "pooling": config.pooling,
         "rounded": config.feature_cache == "float16",
         "test_examples": config.test_examples,

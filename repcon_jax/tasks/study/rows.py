@@ -9,10 +9,11 @@ from repcon_jax.errors import CheckpointError
 from repcon_jax.records.lines import append_lines, read_lines
 
 Row = dict[str, Any]
-"""Measurement, score, networks, target, shots, draw, layer, seed, value, None where it is not finite, and details."""
+"""Measurement, score, networks, target, shots, draw, layer, seed, value, which is None where it is not finite, details,
+and the seconds that it took with what was computed for it."""
 
 _FIELDS = frozenset({"measurement", "score", "networks", "target", "shots", "draw", "seed", "value"})
-_LATER = frozenset({"layer", "details"})  # rows of older versions lack them
+_LATER = frozenset({"layer", "details", "seconds"})  # rows of older versions lack them
 
 
 class RowStore:

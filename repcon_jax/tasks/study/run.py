@@ -17,7 +17,7 @@ from repcon_jax.tasks.study.feature_store import FeatureStore
 from repcon_jax.tasks.study.measuring import measure_all
 from repcon_jax.tasks.study.networks import load_networks, references_of
 from repcon_jax.tasks.study.rows import RowStore
-from repcon_jax.tasks.study.summary import summarise_study
+from repcon_jax.tasks.study.summary import seconds_of, summarise_study
 from repcon_jax.tasks.study.targets import load_targets
 
 
@@ -53,6 +53,7 @@ def run_study(config: StudyConfig, workdir: pathlib.Path, say: Callable[[str], N
         write_study_tables(workdir, results)
         pictures = write_study_figures(workdir / "figures", results) if config.figures else []
         write_study_report(workdir, results, pictures)
+        write_json(workdir / "timings.json", seconds_of(rows))
         write_json(workdir / "results.json", results)
     return results
 

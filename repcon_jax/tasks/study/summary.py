@@ -74,6 +74,17 @@ def summarise_study(config: StudyConfig, rows: Sequence[Row], data: Mapping[str,
     }
 
 
+def seconds_of(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
+    """How often every measurement was made, and the seconds that this took, features that it computed first included.
+
+    They stand apart from the results, which are the same whenever they are written.
+    """
+    seconds: dict[str, dict[tuple[Any, ...], float]] = {}
+    for row in rows:
+        seconds.setdefault(row["measurement"], {})[_where({**row, "score": ""})] = row["seconds"]
+    return {name: {"times": len(cells), "seconds": sum(cells.values())} for name, cells in seconds.items()}
+
+
 def gather(rows: Iterable[Row]) -> Measured:
     """Values by place, networks, seed and draw."""
     measured: Measured = {}

@@ -39,12 +39,9 @@ class Target:
         """The training examples of all draws, ascending: no others are ever embedded."""
         return np.unique(np.concatenate(list(self.draws.values())))
 
-    def digest(self, part: Part) -> str:
-        """Of images and labels, which tells a part of the data from another one."""
-        return self._digests[part]
-
     @functools.cached_property
-    def _digests(self) -> dict[Part, str]:
+    def digests(self) -> dict[Part, str]:
+        """Of images and labels, part by part, which tell the data from another."""
         return {part: data_digest(data) for part in ("train", "test") if (data := getattr(self.splits, part))}
 
     def about(self) -> dict[str, Any]:
@@ -54,7 +51,7 @@ class Target:
             "name": self.splits.train.name,
             "classes": self.splits.train.num_classes,
             "examples": {part: len(data) for part, data in parts.items()},
-            "digests": {part: self.digest(part) for part in parts},
+            "digests": self.digests,
             "draws": [
                 {"shots": shots, "draw": draw, "digest": _short(indices.tobytes())}
                 for (shots, draw), indices in sorted(self.draws.items(), key=str)
