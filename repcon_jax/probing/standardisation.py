@@ -1,9 +1,37 @@
-"""Features of mean 0 and standard deviation 1 by the statistics of the training set."""
+"""Features on a common scale: of mean 0 and standard deviation 1 by the training set, or of length 1."""
 
+from typing import Literal
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+Normalisation = Literal["none", "standardise", "l2"]
 
+
+def normalise_features(
+    train: Float[Array, "train features"], test: Float[Array, "test features"], normalisation: Normalisation
+) -> tuple[Float[Array, "train features"], Float[Array, "test features"]]:
+    """Both sets as they are, standardised, see ``standardise``, or every example divided by its Euclidean norm.
+
+    An example that is all zeros stays so.
+
+    Args:
+        train: [train, features].
+        test: [test, features].
+        normalisation: which.
+    """
+    if normalisation == "standardise":
+        return standardise(train, test)
+    return (train, test) if normalisation == "none" else (_of_length_one(train), _of_length_one(test))
+
+
+def _of_length_one(features: Float[Array, "examples features"]) -> Float[Array, "examples features"]:
+    norms = jnp.linalg.norm(features, axis=1, keepdims=True)
+    return features / jnp.where(norms > 0, norms, 1.0)
+
+
+@jax.jit
 def standardise(
     train: Float[Array, "train features"], test: Float[Array, "test features"]
 ) -> tuple[Float[Array, "train features"], Float[Array, "test features"]]:

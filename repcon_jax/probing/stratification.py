@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 from repcon_jax.typing import Key
 
 
+@jax.jit
 def stratified_ranks(labels: Int[Array, " examples"], key: Key) -> Float[Array, " examples"]:
     """A random place of each example within its class, evenly spread over (0, 1).
 

@@ -69,7 +69,7 @@ def _probe_spread(results: list[dict[str, Any]]) -> dict[str, Any]:
     """The spread of the value, and every detail that a probe gave (C, converged, finite, ...) for each member."""
     # Members that an older version finished have their value, then always an accuracy, under its name.
     results = [{"value": r["accuracy"], **r} if "value" not in r else r for r in results]
-    details = {key: [r[key] for r in results] for key in results[0] if key not in ("value", "accuracy")}
+    details = {key: [r.get(key) for r in results] for key in results[0] if key not in ("value", "accuracy")}
     return {**spread([r["value"] for r in results]), **details}
 
 

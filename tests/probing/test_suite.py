@@ -1,5 +1,7 @@
 """All probes in one call: results as plain numbers, and clear sentences for what does not fit."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,8 @@ def test_every_registered_probe_reads_separable_classes(blobs):
     for result in results.values():
         assert result["value"] > 0.9
         assert result["finite"]
-        assert all(isinstance(value, (bool, int, float)) for value in result.values())
+        assert json.loads(json.dumps(result)) == result
+        assert all(isinstance(value, (bool, int, float, str, type(None))) for value in result.values())
 
 
 def test_result_is_a_function_of_the_key_and_not_of_the_other_probes(blobs):
