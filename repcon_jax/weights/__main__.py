@@ -150,6 +150,8 @@ def _export(options: argparse.Namespace) -> str:
     check_free(card_file)
     network = load_network(folder, part or "params")
     network = without_head(network) if options.encoder_only else network
+    if network.pixels.size is None:
+        raise ArgumentError("checkpoint", "is of a version that did not keep its images' size", "train it again")
     card = card_of_run(network, pathlib.Path(folder), options.place.stem, options.line, options.licence)
     if options.format == "orbax":
         write_orbax(network, options.place, dataclasses.asdict(card))

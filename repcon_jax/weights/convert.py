@@ -29,7 +29,7 @@ def _unreadable(shapes: Mapping[str, tuple[int, ...]]) -> Reading:
 
 
 # Our own names, which any network has; what the network is stands in the file beside its tensors.
-OWN = Scheme(("repcon_jax",), (), _own, _unreadable, classifier=lambda shapes: None, marks=())
+OWN = Scheme(("repcon_jax",), (), _own, _unreadable, classifier=lambda shapes, options: None, marks=())
 
 
 def import_network(
@@ -67,8 +67,8 @@ def import_network(
     tensors = _current(tensors, scheme)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     reading = _read(scheme, shapes, encoder)
-    head = _head(scheme.classifier(shapes), shapes)
-    model = attach_head(create_encoder(encoder, **{**reading.options, **(options or {})}), head)
+    options = {**reading.options, **(options or {})}
+    model = attach_head(create_encoder(encoder, **options), _head(scheme.classifier(shapes, options), shapes))
     size = (reading.size, reading.size)
     pixels = pixels or Pixels(IMAGENET_MEAN, IMAGENET_STD, size)
     if pixels.size is None:

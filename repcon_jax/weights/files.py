@@ -42,12 +42,14 @@ def write_tensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray], metadat
     """Writes a safetensors file.
 
     Args:
-        path: that does not exist.
+        path: that ends in .safetensors and does not exist.
         tensors: by name.
         metadata: texts to keep beside them.
     Raises:
-        CheckpointError: it cannot be written.
+        CheckpointError: it ends otherwise or cannot be written.
     """
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path} must end in .safetensors, the format that is written; rename it.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # It writes the bytes as they lie, whatever the order of the axes.

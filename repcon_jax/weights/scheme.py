@@ -49,7 +49,7 @@ class Scheme:
         tensors: shapes of a network's parameters and model state by path, such as ``encoder/stem/conv/kernel`` ->
             where each stands in a state dict.
         read: shapes of a state dict by name -> what they say of the encoder; a KeyError names what is missing.
-        classifier: shapes of a state dict by name -> name of the kernel that the classifier has in it, or None.
+        classifier: shapes of a state dict by name, options of the encoder -> name of the classifier's kernel, or None.
         marks: beginnings of names, of which a state dict of this scheme has one for each.
         aliases: regular expressions of older names, and what they are now.
         ignored: regular expressions of names that have no part in the network's output.
@@ -60,7 +60,7 @@ class Scheme:
     encoders: tuple[str, ...]
     tensors: Callable[[Shapes], dict[str, Tensor]]
     read: Callable[[Shapes], Reading]
-    classifier: Callable[[Shapes], str | None]
+    classifier: Callable[[Shapes, Mapping[str, Any]], str | None]
     marks: tuple[str, ...]
     aliases: tuple[tuple[str, str], ...] = ()
     ignored: tuple[str, ...] = ()

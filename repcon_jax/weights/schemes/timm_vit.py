@@ -6,6 +6,9 @@ and ``register_tokens`` in DINOv2. All interpolate positions bicubically; timm a
 antialiasing, DINO and DINOv2 without registers do not, and add 0.1 to the grid where they compute the scale.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from repcon_jax.weights.scheme import SCHEMES, Reading, Scheme, Shapes
 from repcon_jax.weights.transformers import ENCODERS, EXPRESSIBLE, Names, read_vit
 
@@ -56,7 +59,7 @@ def dino_vit() -> Scheme:
     )
 
 
-def _classifier(shapes: Shapes) -> str | None:
+def _classifier(shapes: Shapes, _: Mapping[str, Any]) -> str | None:
     return "head.weight" if "head.weight" in shapes else None
 
 

@@ -19,7 +19,7 @@ def torchvision_resnet() -> Scheme:
         encoders=tuple(ARCHITECTURES),
         tensors=lambda shapes: {path: tensor(path, shape, _module(path)) for path, shape in shapes.items()},
         read=_read,
-        classifier=lambda shapes: _CLASSIFIER if _CLASSIFIER in shapes else None,
+        classifier=lambda shapes, _: _CLASSIFIER if _CLASSIFIER in shapes else None,
         marks=("conv1.", "layer1."),
         ignored=(r"num_batches_tracked$",),
         expressible={"normalisation": ("batch",)},

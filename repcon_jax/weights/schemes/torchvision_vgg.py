@@ -7,6 +7,8 @@ and dropout, which does nothing outside training.
 
 import math
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from repcon_jax.models.encoders.vgg import DEPTHS
 from repcon_jax.weights.layouts import flattened
@@ -21,7 +23,7 @@ def torchvision_vgg() -> Scheme:
         encoders=tuple(DEPTHS),
         tensors=_tensors,
         read=_read,
-        classifier=lambda shapes: max(_linear_layers(shapes), key=_number, default=None),
+        classifier=_classifier,
         marks=("features.",),
         ignored=(r"num_batches_tracked$",),
         expressible={"normalisation": ("batch", "none")},
@@ -59,11 +61,17 @@ def _number(name: str) -> int:
     return int(re.search(r"\d+", name)[0])
 
 
+def _classifier(shapes: Shapes, options: Mapping[str, Any]) -> str | None:
+    """The linear layer after those of the encoder, if there is one."""
+    return next(iter(_linear_layers(shapes)[len(options["fully_connected"]) :]), None)
+
+
 def _linear_layers(shapes: Shapes) -> list[str]:
     return sorted((name for name in shapes if re.fullmatch(r"classifier\.\d+\.weight", name)), key=_number)
 
 
 def _read(shapes: Shapes) -> Reading:
+    """The last linear layer is taken for the classifier; whose file lacks that gives fully_connected."""
     kernels = [name for name, shape in shapes.items() if name.startswith("features.") and len(shape) == 4]
     linear = [shapes[name] for name in _linear_layers(shapes)]
     options = {

@@ -37,7 +37,7 @@ def torchvision_vit() -> Scheme:
         encoders=ENCODERS,
         tensors=_tensors,
         read=lambda shapes: read_vit(shapes, NAMES),
-        classifier=lambda shapes: "heads.head.weight" if "heads.head.weight" in shapes else None,
+        classifier=lambda shapes, _: "heads.head.weight" if "heads.head.weight" in shapes else None,
         marks=("class_token", "conv_proj.", "encoder.layers."),
         aliases=((r"\.mlp\.linear_1\.", ".mlp.0."), (r"\.mlp\.linear_2\.", ".mlp.3.")),
         expressible={**EXPRESSIBLE, "layer_scale": (None,), "num_registers": (0,), "class_position": (True,)},
