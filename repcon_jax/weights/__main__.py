@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 from repcon_jax.errors import ArgumentError, UserError
 from repcon_jax.models import Network, Pixels
-from repcon_jax.records.files import write_atomically
+from repcon_jax.records.files import write_atomically, write_json
 from repcon_jax.run.command_line import parse_value
 from repcon_jax.run.networks import load_network, rebuild_network
 from repcon_jax.weights.card import UNKNOWN, write_card
@@ -38,7 +38,7 @@ from repcon_jax.weights.convert import (
 )
 from repcon_jax.weights.files import read_metadata, read_tensors, write_tensors
 from repcon_jax.weights.folders import check_free, write_checkpoint, write_orbax
-from repcon_jax.weights.provenance import card_of_file, card_of_run
+from repcon_jax.weights.provenance import IMPORTED, card_of_file, card_of_run
 from repcon_jax.weights.scheme import find_scheme
 
 _NETWORK, _FORMAT, _CARD = "repcon_jax.network", "repcon_jax.format", "MODEL_CARD.md"
@@ -98,7 +98,8 @@ def _import(options: argparse.Namespace) -> str:
     network = _read_own(options) if options.encoder is None else _read_foreign(options)
     network = without_head(network) if options.encoder_only else network
     card = card_of_file(network, options.file, options.line, options.licence)
-    folder = write_checkpoint(network, options.directory, {"card": dataclasses.asdict(card)})
+    folder = write_checkpoint(network, options.directory)
+    write_json(options.directory / IMPORTED, dataclasses.asdict(card))
     write_atomically(options.directory / _CARD, write_card(card))
     head = network.model.part("head").origin
     with_head = "" if head is None else f" with the head {head.name}"
@@ -160,3 +161,7 @@ def _export(options: argparse.Namespace) -> str:
         write_tensors(options.place, export_tensors(network, options.format), metadata)
     write_atomically(card_file, write_card(card))
     return f"{options.place} and {card_file}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,13 +15,12 @@ from repcon_jax.training.checkpoints import Checkpoints
 from repcon_jax.training.step import TrainState
 
 
-def write_checkpoint(network: Network, directory: pathlib.Path, about: dict[str, Any]) -> pathlib.Path:
+def write_checkpoint(network: Network, directory: pathlib.Path) -> pathlib.Path:
     """Writes a network as the checkpoint of a run that never trained.
 
     Args:
         network: with pixels that have a size.
         directory: of the run; it must hold no checkpoint yet.
-        about: where the network comes from, as JSON values.
     Returns:
         The checkpoint's folder, which is a reference to the network.
     Raises:
@@ -32,7 +31,7 @@ def write_checkpoint(network: Network, directory: pathlib.Path, about: dict[str,
     mask = jax.tree.map(lambda leaf: np.ones(leaf.shape, bool), network.params)
     state = TrainState(np.int32(0), network.params, network.model_state, {}, mask, {})
     checkpoints = Checkpoints(folder)
-    checkpoints.save(0, state, about, {"params": describe_network(network, network.pixels.size)})
+    checkpoints.save(0, state, {}, {"params": describe_network(network, network.pixels.size)})
     checkpoints.close()
     return folder / "0"
 

@@ -10,6 +10,8 @@ from repcon_jax.records.workdir import describe_environment
 from repcon_jax.run.networks import describe_network
 from repcon_jax.weights.card import UNKNOWN, Card, flat_numbers
 
+# Of a directory that ``import`` made: its card in plain values.
+IMPORTED = "imported.json"
 _MEASURED = ("probe", "test", "train", "distance")
 
 
@@ -20,11 +22,13 @@ class Run(NamedTuple):
         config: the whole config; None where there is none.
         metrics: the member's numbers at the end of the run.
         history: what made it, and at which commit.
+        imported: the card of what was imported; None where it is a run of ours.
     """
 
     config: dict[str, Any] | None
     metrics: dict[str, float]
     history: dict[str, str]
+    imported: dict[str, Any] | None
 
 
 def read_run(checkpoint: pathlib.Path) -> Run:
@@ -35,7 +39,7 @@ def read_run(checkpoint: pathlib.Path) -> Run:
     metrics = dict(flat_numbers({group: results[group] for group in _MEASURED if group in results}))
     starts = (_read(run / "environment.json") or {}).get("starts", [])
     history = {"trained": starts[-1]["command"], "trained at commit": starts[-1]["commit"]} if starts else {}
-    return Run(config, metrics, history)
+    return Run(config, metrics, history, _read(run / IMPORTED))
 
 
 def card_of_run(network: Network, checkpoint: pathlib.Path, name: str, command: str, licence: str = UNKNOWN) -> Card:
@@ -49,19 +53,20 @@ def card_of_run(network: Network, checkpoint: pathlib.Path, name: str, command: 
         licence: of the weights.
     """
     run = read_run(checkpoint)
+    before = run.imported or {}
     data = (run.config["data"]["name"], *(s["name"] for s in run.config["sources"].values())) if run.config else ()
+    title = f"{run.config['title']}. " if run.config else before.get("summary", "") + " "
     measured = " Its metrics were measured at the end of that run." if run.metrics else ""
-    title = run.config["title"] if run.config else "Weights of no run of this program"
     return Card(
         name=name,
-        summary=f"{title}. Exported from the checkpoint `{checkpoint}`.{measured}",
+        summary=f"{title}Exported from the checkpoint `{checkpoint}`.{measured}".lstrip(),
         network=describe_network(network, network.pixels.size),
         parameters=parameter_count(network.params),
         data=data,
         metrics=run.metrics,
         config=run.config,
-        history={**run.history, **_made("exported", command)},
-        licence=licence,
+        history={**before.get("history", {}), **run.history, **_made("exported", command)},
+        licence=before.get("licence", UNKNOWN) if licence == UNKNOWN else licence,
     )
 
 

@@ -10,10 +10,13 @@ import pytest
 from small_experiments import same_bits
 from tiny_runs import CONVNET, PROJECTOR, config_of
 
+from repcon_jax.data import SOURCES, DataConfig
 from repcon_jax.models import Network, Pixels, attach_head, create_encoder, create_head
 from repcon_jax.run.execute import run_experiment
 from repcon_jax.run.networks import load_network
 from repcon_jax.run.references import expand, load_reference
+from repcon_jax.tasks.study.config import StudyConfig
+from repcon_jax.tasks.study.run import run_study
 from repcon_jax.weights import export_tensors, read_tensors, write_tensors
 from repcon_jax.weights.__main__ import main
 
@@ -72,6 +75,29 @@ def test_an_imported_network_is_a_reference(file, tmp_path, capsys):
     assert "Imported from `resnet18.safetensors` (SHA-256 " in card
     assert "license: unknown" in card
     assert "| pixels.size | (32, 32) |" in card
+    # What is exported again says where it was from.
+    succeed(capsys, "export", reference, tmp_path / "again.safetensors", "--format", "timm", "--licence", "mit")
+    again = (tmp_path / "MODEL_CARD.md").read_text()
+    assert "Imported from `resnet18.safetensors` (SHA-256 " in again
+    assert "license: mit" in again
+    assert "| imported | `python -m repcon_jax.weights import " in again
+    assert "| exported | `python -m repcon_jax.weights export " in again
+
+
+def test_a_study_measures_imported_networks(file, tmp_path, capsys):
+    reference = succeed(capsys, "import", file[0], tmp_path / "run", "--encoder", "resnet18", *OPTIONS)
+    digits = DataConfig("digits", options=SOURCES.options("digits") | {"image_size": 8}, subset=60)
+    study = StudyConfig(
+        title="imported",
+        runs={},
+        networks={"imported": reference},
+        targets={"digits": digits},
+        measurements={"probe": "probe(probe='knn(neighbours=3)')"},
+        test_examples=40,
+        figures=False,
+    )
+    results = run_study(study, tmp_path / "study")
+    assert [row["network"] for row in results["means"]] == ["imported"]
 
 
 @pytest.mark.slow
