@@ -62,8 +62,10 @@ def write_tensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray], metadat
 def _read_safetensors(path: pathlib.Path) -> Tensors:
     try:
         return safetensors.numpy.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}); download it again.") from error
+    except Exception as error:  # of a type that NumPy lacks it raises what Python does
+        raise CheckpointError(
+            f"{path} is truncated, no safetensors file or of a type that NumPy lacks ({error}); get it as float32."
+        ) from error
 
 
 def _read_npz(path: pathlib.Path) -> Tensors:

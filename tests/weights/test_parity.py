@@ -6,8 +6,9 @@ import pytest
 import torch_networks as theirs
 from torch_networks import torch
 
+from repcon_jax.errors import CheckpointError
 from repcon_jax.run.networks import load_network
-from repcon_jax.weights import export_tensors
+from repcon_jax.weights import export_tensors, read_tensors
 from repcon_jax.weights.__main__ import main
 
 VGG = ((1, 1, 2, 2, 2), (8, 16, 32, 64, 64))
@@ -94,3 +95,48 @@ def test_what_is_exported_is_the_state_dict_that_was_imported(imported):
     assert exported.keys() == state.keys()
     for name, tensor in state.items():
         np.testing.assert_array_equal(exported[name], tensor)
+
+
+def test_what_torch_save_writes_is_read_as_torch_load_reads_it(tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    saved = {
+        "turned": torch.randn(3, 4, 5, generator=draw).permute(2, 0, 1),
+        "part": torch.randn(8, generator=draw)[2:7:2],
+        "parameter": torch.nn.Parameter(torch.randn(3, generator=draw)),
+        "half": torch.randn(3, generator=draw).to(torch.float16),
+        "counts": torch.arange(3),
+        "flag": torch.tensor(True),
+        "expanded": torch.ones(1, 3).expand(4, 3),
+    }
+    torch.save({"epoch": 3, "state": saved, "note": "x"}, tmp_path / "a.pth")
+    found = read_tensors(tmp_path / "a.pth")
+    assert found.keys() == {f"state.{name}" for name in saved}
+    for name, tensor in torch.load(tmp_path / "a.pth", weights_only=True)["state"].items():
+        expected = tensor.detach().numpy()
+        assert found[f"state.{name}"].dtype == expected.dtype
+        np.testing.assert_array_equal(found[f"state.{name}"], expected)
+
+
+def test_what_is_no_state_dict_is_refused(tmp_path):
+    torch.save({"model": torch.nn.Linear(2, 2)}, tmp_path / "module.pth")
+    with pytest.raises(CheckpointError, match=r"it holds a torch.nn.modules.linear.Linear and reading that could run"):
+        read_tensors(tmp_path / "module.pth")
+    torch.save({"a": torch.ones(2)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(CheckpointError, match=r"cannot be read as a zip file of torch.save \(BadZipFile\); load it"):
+        read_tensors(tmp_path / "old.pth")
+
+
+def test_a_network_is_loaded_into_pytorch_as_it_was_exported(imported):
+    network, ours, _ = imported
+    format = "torchvision" if "cls_token" not in network.state_dict() else "timm"
+    format = "dino" if "mask_token" in network.state_dict() else format
+    state = {name: torch.from_numpy(tensor.copy()) for name, tensor in export_tensors(ours, format).items()}
+    images = torch.randn(1, 3, *ours.pixels.size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = network(images)["head.logits"]
+        theirs.randomise(network, 1)
+        assert not torch.allclose(network(images)["head.logits"], expected)
+        missing, surplus = network.load_state_dict(state, strict=False)
+        assert set(missing) <= {"mask_token"}
+        assert not surplus
+        assert torch.equal(network(images)["head.logits"], expected)
