@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = str(error).replace("--config.encoder.", "--option ")
         print(f"error: {said}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error}; mend that and give the same command again.", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -57,7 +57,7 @@ def import_network(
 
     >>> from repcon_jax.models import create_encoder, create_head
     >>> model = attach_head(create_encoder("resnet20", width=0.25), create_head("linear", num_classes=3))
-    >>> state_dict = export_tensors(Network(*model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))), model))
+    >>> state_dict = export_tensors(Network(*jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3))), model))
     >>> sorted(state_dict)[:2]
     ['bn1.bias', 'bn1.running_mean']
     >>> import_network(state_dict, "resnet20", options={"width": 0.25}).params["head"]["output"]["kernel"].shape
