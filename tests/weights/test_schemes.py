@@ -107,6 +107,14 @@ def test_older_names_and_chunks_of_blocks_are_read():
         assert same_bits(imported(given, network, format=format).params, network.params)
 
 
+def test_a_vgg_is_read_without_its_linear_layers():
+    network = random_network("vgg11", side=64, fully_connected=(12, 8))
+    features = imported(select_tensors(export_tensors(network), ignore=("^classifier",)), network)
+    assert features.model.part("head").origin.name == "identity"
+    stages = {name: part for name, part in network.params["encoder"].items() if name.startswith("stage")}
+    assert same_bits(features.params["encoder"], stages)
+
+
 def test_half_precision_is_widened_exactly_and_counters_are_left():
     network = random_network("resnet18")
     tensors = {name: tensor.astype(np.float16) for name, tensor in export_tensors(network).items()}
