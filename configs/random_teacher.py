@@ -7,7 +7,7 @@ Arguments, at most one of each group, in any order, separated by commas:
     data      cifar10 (default), cifar100, stl10, svhn_cropped, fashion_mnist, mnist, digits, scenes,
               noise (Gaussian images, probed on cifar10)
     encoder   vgg11 (default), vgg13, vgg16, vgg19, resnet18, resnet34, resnet50, resnet20, resnet56,
-              vit_tiny, vit_small, vit_medium, vit_base, convnet, mlp
+              vit_tiny, vit_small, vit_medium, vit_base, vit_large, convnet, mlp
     protocol  paper (default), as the text says; released, as the authors' code runs: no weight normalisation in
               the bottleneck's output layer, AdamW's default decay 0.01 on one-dimensional parameters, the incomplete
               batch kept (here filled up from the start of the epoch's order, so that all batches have one size)

@@ -14,6 +14,7 @@ def blocks(language):
 
 COMMANDS = [line for block in blocks("bash") for line in block.strip().splitlines()]
 EXPERIMENTS = [line for line in COMMANDS if "-m repcon_jax --config" in line]
+WEIGHTS = [line for line in COMMANDS if "-m repcon_jax.weights" in line]
 
 
 def arguments_named(config):

@@ -30,7 +30,7 @@ FLOORS = (
     ("objectives",),
     ("figures",),
     ("run",),
-    ("tasks",),
+    ("tasks", "weights"),
     ("tasks.training", "tasks.landscape"),
     ("tasks.lottery", "tasks.study"),
     ("__main__",),

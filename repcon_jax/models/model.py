@@ -204,7 +204,7 @@ class _LinenInit:
 
     def __call__(self, key: Key, inputs: Array) -> tuple[Params, ModelState]:
         variables = self.module.init(key, inputs[:1], False)
-        return variables["params"], variables.get("batch_stats", {})
+        return variables.get("params", {}), variables.get("batch_stats", {})
 
 
 @dataclass(frozen=True)

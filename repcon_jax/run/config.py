@@ -147,7 +147,7 @@ def head_called(field: str) -> Iterator[None]:
     Traceback (most recent call last):
         ...
     repcon_jax.errors.ConfigError: heads.own.name is 'linaer', which does not exist; did you mean 'linear'? \
-(one of: linear, projector).
+(one of: identity, linear, projector).
     """
     try:
         yield

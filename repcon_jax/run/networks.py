@@ -112,6 +112,13 @@ def describe_network(network: Network, size: tuple[int, int]) -> dict[str, Any] 
     return {"model": model, "pixels": dataclasses.asdict(pixels)}
 
 
+def rebuild_network(description: Mapping[str, Any]) -> tuple[Model, Pixels]:
+    """Model and pixels of what ``describe_network`` gave, or of what JSON made of it."""
+    given = description["pixels"]
+    pixels = Pixels(tuple(given["mean"]), tuple(given["std"]), tuple(given["size"]))
+    return rebuild(description["model"], {"adapter": build_adapted}), pixels
+
+
 def load_network(path: str, part: str = "params") -> Network:
     """One network of a checkpoint.
 
@@ -128,9 +135,7 @@ def load_network(path: str, part: str = "params") -> Network:
     if description is None:
         model, pixels, size = _of_run(pathlib.Path(path))
     else:
-        model = rebuild(description["model"], {"adapter": build_adapted})
-        given = description["pixels"]
-        pixels = Pixels(tuple(given["mean"]), tuple(given["std"]), tuple(given["size"]))
+        model, pixels = rebuild_network(description)
         size = pixels.size
     images = jax.ShapeDtypeStruct((1, *size, pixels.channels), jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), images)

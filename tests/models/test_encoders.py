@@ -10,10 +10,12 @@ from compilation import optimised
 from jax import lax
 from scipy.special import erf
 
+from repcon_jax.errors import ConfigError
 from repcon_jax.models import ENCODERS, create_encoder, embedding_size, parameter_count
 from repcon_jax.models.encoders.resnet import resnet
 from repcon_jax.models.encoders.vit import vit
 from repcon_jax.models.normalisation import Normalisation
+from repcon_jax.models.positions import interpolate_positions
 
 KEY = jax.random.key(0)
 IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(2, 16, 16, 3)), jnp.float32)
@@ -206,6 +208,71 @@ def test_vit_block_equals_its_formula(vit):
     hidden = linear(norm(x, block["norm2"]), block["hidden"])
     x = x + linear(hidden * 0.5 * (1 + erf(hidden / np.sqrt(2))), block["output"])
     np.testing.assert_allclose(features["block1"], x, rtol=1e-3, atol=1e-4)
+
+
+def test_registers_and_layer_scale_enter_as_their_papers_say(vit):
+    params, features = vit
+    encoder = create_encoder("vit_tiny", depth=2, num_registers=3, layer_scale=0.0)
+    drawn, _ = jax.jit(encoder.init)(KEY, IMAGES)
+    assert drawn["registers"].shape == (1, 3, 192)
+    run = jax.jit(lambda params: encoder.apply(params, {}, IMAGES, False, True)[2])
+    # A block whose factors are zero adds nothing, and registers stand behind the class token without a position.
+    found, plain = run(drawn), features(drawn, IMAGES)
+    np.testing.assert_array_equal(found["tokens"][:, [0, *range(4, 8)]], plain["tokens"])
+    np.testing.assert_array_equal(found["tokens"][:, 1:4], jnp.broadcast_to(drawn["registers"], (2, 3, 192)))
+    np.testing.assert_array_equal(found["block2"], found["tokens"])
+    # Factors of one change nothing.
+    scaled = create_encoder("vit_tiny", depth=2, layer_scale=1.0)
+    ones = {"scale1": jnp.ones(192), "scale2": jnp.ones(192)}
+    ones = params | {name: params[name] | ones for name in ("block1", "block2")}
+    found = jax.jit(scaled.apply)(ones, {}, IMAGES)[0]
+    np.testing.assert_allclose(found, features(params, IMAGES)["embedding"], rtol=1e-5, atol=1e-5)
+
+
+def test_positions_that_are_kept_for_one_size_are_interpolated_for_others(vit):
+    params, features = vit
+    encoder = create_encoder("vit_tiny", depth=2, position_size=16)
+    run = jax.jit(lambda images: encoder.apply(params, {}, images, False, True)[2])
+    np.testing.assert_array_equal(run(IMAGES)["embedding"], features(params, IMAGES)["embedding"])
+    # All tokens of an image without content are the bias, and what is left are positions.
+    large = run(jnp.zeros((1, 24, 32, 3)))["tokens"][0, 1:] - params["patches"]["bias"]
+    expected = interpolate_positions(params["position"][0, 1:].reshape(2, 2, 192), (3, 4)).reshape(12, 192)
+    np.testing.assert_allclose(large, expected, rtol=1e-5, atol=1e-5)
+    shapes = jax.eval_shape(encoder.init, KEY, jnp.zeros((1, 48, 48, 3)))[0]
+    assert shapes["position"].shape == (1, 5, 192)
+
+
+def test_a_class_token_without_a_position_is_one_whose_position_is_zero(vit):
+    params, features = vit
+    encoder = create_encoder("vit_tiny", depth=2, class_position=False)
+    zero = params | {"position": params["position"].at[:, 0].set(0)}
+    without = params | {"position": params["position"][:, 1:]}
+    found = jax.jit(encoder.apply)(without, {}, IMAGES)[0]
+    np.testing.assert_array_equal(found, features(zero, IMAGES)["embedding"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"position_size": 20}, r"position_size is 20 but must be a multiple of patch_size, 8"),
+        ({"position_size": 4}, r"position_size is 4 but must be a multiple of patch_size, 8"),
+        ({"num_registers": -1}, r"num_registers is -1 but must lie in \[0"),
+    ],
+)
+def test_options_of_a_vit_out_of_range_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        create_encoder("vit_tiny", **options)
+
+
+def test_linear_layers_of_a_vgg_follow_what_was_flattened():
+    options = {"width": 4 / 64, "num_stages": 3}
+    params, state, embedding = _run(create_encoder("vgg11", **options, fully_connected=(6, 5)), IMAGES)
+    x = jax.jit(create_encoder("vgg11", **options).apply)(params, state, IMAGES)[0]
+    for layer in ("linear1", "linear2"):
+        x = np.maximum(x @ params[layer]["kernel"] + params[layer]["bias"], 0)
+    np.testing.assert_allclose(embedding, x, rtol=1e-4, atol=1e-4 * np.abs(x).max())
+    with pytest.raises(ConfigError, match="fully_connected is 0 but must lie in"):
+        create_encoder("vgg11", fully_connected=(6, 0))
 
 
 @pytest.mark.slow

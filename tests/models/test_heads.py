@@ -123,3 +123,12 @@ def test_linear_head_can_start_at_zero_and_without_bias():
     params, _ = head.init(jax.random.key(0), jnp.asarray(EMBEDDING))
     assert list(params["output"]) == ["kernel"]
     assert not np.any(params["output"]["kernel"])
+
+
+def test_the_identity_has_no_parameters_and_gives_what_it_is_given():
+    head = create_head("identity")
+    assert head.init(jax.random.key(0), jnp.asarray(EMBEDDING)) == ({}, {})
+    logits, state, features = head.apply({}, {}, jnp.asarray(EMBEDDING), False, True)
+    np.testing.assert_array_equal(logits, EMBEDDING)
+    np.testing.assert_array_equal(features["logits"], EMBEDDING)
+    assert state == {}

@@ -42,9 +42,11 @@ NETWORKS = {
     "convnet, instance": ("convnet", {"width": 0.1, "num_stages": 2, "normalisation": "instance"}, 8, LINEAR),
     "vgg11": ("vgg11", {"width": 0.1, "num_stages": 3}, 16, PROJECTOR),
     "vgg11, batch": ("vgg11", {"width": 0.1, "num_stages": 3, "normalisation": "batch"}, 16, WITHOUT_BOTTLENECK),
+    "vgg11, linear": ("vgg11", {"width": 0.1, "num_stages": 2, "fully_connected": (9, 8)}, 8, LINEAR),
     "resnet20": ("resnet20", {"width": 0.3}, 8, LINEAR),
     "resnet50": ("resnet50", {"channels": 4, "stem": "imagenet"}, 16, PROJECTOR),
     "vit": ("vit", {"depth": 2, "patch_size": 4}, 8, LINEAR),
+    "vit, scaled": ("vit", {"depth": 2, "patch_size": 4, "layer_scale": 0.5, "num_registers": 2}, 8, LINEAR),
     "vit, tied": ("vit", {"depth": 2, "patch_size": 4, "tied": True}, 8, PROJECTOR),
 }
 

@@ -1,0 +1,1 @@
+"""Naming schemes; every file registers how one library names the tensors of one family of encoders."""
