@@ -17,7 +17,7 @@ from repcon_jax.models.model import (
 )
 from repcon_jax.models.network import Network, fit
 from repcon_jax.models.pixels import Pixels, normalise
-from repcon_jax.models.raw_pixels import identity_head, raw_pixels
+from repcon_jax.models.raw_pixels import raw_pixels
 from repcon_jax.models.registries import ENCODERS, HEADS
 
 
@@ -69,7 +69,6 @@ __all__ = [
     "embedding_size",
     "fit",
     "from_linen",
-    "identity_head",
     "join_heads",
     "normalise",
     "parameter_count",

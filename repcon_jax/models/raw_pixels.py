@@ -9,6 +9,7 @@ from jaxtyping import Array
 from repcon_jax.data import to_float
 from repcon_jax.models.model import Model, attach_head
 from repcon_jax.models.network import Network
+from repcon_jax.models.registries import HEADS
 from repcon_jax.typing import Key, ModelState, Params
 
 
@@ -19,13 +20,8 @@ def raw_pixels() -> Network:
     >>> raw_pixels().apply(jnp.ones((2, 4, 4, 3)))[0].embedding.shape
     (2, 48)
     """
-    model = attach_head(Model(_no_parameters, _Flatten()), identity_head())
+    model = attach_head(Model(_no_parameters, _Flatten()), HEADS.build("identity"))
     return Network({"encoder": {}, "head": {}}, {"encoder": {}, "head": {}}, model)
-
-
-def identity_head() -> Model:
-    """A head without parameters whose logits are the embedding."""
-    return Model(_no_parameters, _Same())
 
 
 def _no_parameters(key: Key, inputs: Array) -> tuple[Params, ModelState]:
@@ -39,11 +35,3 @@ class _Flatten:
     ) -> tuple[Any, ...]:
         flat = to_float(inputs).reshape(len(inputs), -1)
         return (flat, model_state, OrderedDict(embedding=flat)) if intermediates else (flat, model_state)
-
-
-@dataclass(frozen=True)
-class _Same:
-    def __call__(
-        self, params: Params, model_state: ModelState, inputs: Array, train: bool = False, intermediates: bool = False
-    ) -> tuple[Any, ...]:
-        return (inputs, model_state, OrderedDict()) if intermediates else (inputs, model_state)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from repcon_jax.merging.method import MERGING_METHODS, Merge
-from repcon_jax.models import Model, Network, Pixels, attach_head, identity_head
+from repcon_jax.models import Model, Network, Pixels, attach_head, create_head
 from repcon_jax.typing import Key, ModelState, Params
 
 
@@ -25,7 +25,7 @@ def concatenation() -> Merge:
         encoders = [network.encoder for network in networks]
         names = [str(number) for number in range(1, len(encoders) + 1)]
         parts = tuple((name, one.model, one.pixels) for name, one in zip(names, encoders, strict=True))
-        model = attach_head(Model(_no_start, _SideBySide(parts)), identity_head())
+        model = attach_head(Model(_no_start, _SideBySide(parts)), create_head("identity"))
         params, state = (
             {name: getattr(one, part) for name, one in zip(names, encoders, strict=True)} for part in _PARTS
         )
