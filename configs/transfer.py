@@ -23,8 +23,8 @@ Arguments, at most one of each group, in any order, separated by commas:
     view      battery (default); layers: every layer instead of the embedding alone, with 20 and all examples
     encoder   vgg11 (default), resnet18, mlp
     size      small (default): a quarter of the width, trained for 1000 steps on 16x16 pixels, to which these networks
-              scale every target's images, and 2000 test examples of each, for two CPU cores; paper: the full width and
-              size, 100 epochs
+              scale every target's images, with at most 10000 training and 2000 test examples of each target, for two
+              CPU cores; paper: the full width and size, 100 epochs, all examples
 
 The claims stand below and were written before any run. The linear layer sees standardised features, AdamW sees them as
 they are: where a student is ahead of its random teacher with AdamW and not with the former, its features are only
@@ -93,10 +93,24 @@ ARGUMENTS = {
     "view": {name: name for name in ("battery", "layers")},
     "encoder": {name: name for name in ("vgg11", "resnet18", "mlp")},
     "size": {
-        "small": {"image_size": 16, "duration": "1000 steps", "batch_size": 128, "test_examples": 2000},
-        "paper": {"image_size": None, "duration": "100 epochs", "batch_size": 256, "test_examples": None},
+        "small": {
+            "image_size": 16,
+            "duration": "1000 steps",
+            "batch_size": 128,
+            "examples": 10_000,
+            "test_examples": 2000,
+        },
+        "paper": {
+            "image_size": None,
+            "duration": "100 epochs",
+            "batch_size": 256,
+            "examples": None,
+            "test_examples": None,
+        },
     },
 }
+# Of which the small size takes a part, in proportion of the classes.
+LARGE = ("cifar10", "cifar100", "fashion_mnist", "svhn_cropped", "emnist/letters", "deep_weeds")
 LAYERS = {
     "vgg11": tuple(f"conv{number}" for number in range(1, 9)),
     "resnet18": tuple(f"block{number}" for number in range(1, 9)),
@@ -127,7 +141,7 @@ def get_config(arguments: str | None = None) -> ConfigDict:
     )
     config = StudyConfig(
         title=f"Transfer battery, {chosen['view']}: {chosen['encoder']}" if is_trained else "Transfer battery",
-        targets={name: data for group in groups.values() for name, data in group.items()},
+        targets={name: _target(chosen, data) for group in groups.values() for name, data in group.items()},
         groups={"all": tuple(name for group in groups.values() for name in group)}
         | {kind: tuple(group) for kind, group in groups.items()},
         measurements=measurements,
@@ -141,6 +155,11 @@ def get_config(arguments: str | None = None) -> ConfigDict:
     for field in ("networks", "measurements", "targets", "groups"):
         setattr(values, field, ConfigDict(plain[field], sort_keys=False))  # figures and tables follow their order
     return values
+
+
+def _target(chosen: dict[str, str], data: DataConfig) -> DataConfig:
+    examples = ARGUMENTS["size"][chosen["size"]]["examples"]
+    return dataclasses.replace(data, subset=examples) if data.name in LARGE else data
 
 
 def _trained(chosen: dict[str, str], measurements: tuple[str, ...]) -> dict[str, Any]:
