@@ -140,7 +140,7 @@ def get_config(arguments: str | None = None) -> ConfigDict:
         {**PROBES, "similarity": "similarity"} if chosen["view"] == "battery" else {"linear": PROBES["linear"]}
     )
     config = StudyConfig(
-        title=f"Transfer battery, {chosen['view']}: {chosen['encoder']}" if is_trained else "Transfer battery",
+        title=f"Transfer {chosen['view']}: {chosen['encoder']}" if is_trained else "Transfer battery",
         targets={name: _target(chosen, data) for group in groups.values() for name, data in group.items()},
         groups={"all": tuple(name for group in groups.values() for name in group)}
         | {kind: tuple(group) for kind, group in groups.items()},

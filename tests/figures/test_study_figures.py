@@ -346,11 +346,30 @@ def test_the_report_tells_data_groups_and_what_was_chosen(tmp_path):
     data = {"name": "digits", "classes": 10, "examples": {"train": 150, "test": 60}}
     data |= {"digests": {"train": "abc", "test": "def"}, "draws": []}
     results = results_of(data={"digits": data}, groups={"all": ["digits", "letters"]})
-    values = [{"seed": seed, "draw": 0, "value": 0.5, "details": {"C": 10.0**seed, "how": "x"}} for seed in range(3)]
-    results["means"][0]["values"] = values
+    results["means"][0]["details"] = {"C": {"median": 10.0, "low": 1.0, "high": 100.0}}
     text = write_study_report(tmp_path, results, []).read_text()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert ["digits", "digits", "10", "150", "60", "abc, def"] in cells
     assert "`all` is the mean over digits, letters." in text
     assert ["probe", "teacher", "all", "C", "10", "1", "100"] in cells
-    assert not any("how" in row for row in cells)
+
+
+def test_many_verdicts_are_counted_and_those_on_groups_shown(tmp_path):
+    place = {"measurement": "probe", "score": "value", "layer": None}
+    around = {"mean": 0.1, "low": 0.05, "high": 0.15, "count": 3}
+    claims = [
+        {"claim": "probe: a - b > 0", **place, "target": target, "shots": shots, "verdict": verdict, **around}
+        for target, verdict in (("digits", "holds"), ("letters", "fails"), ("both", "undecided"))
+        for shots in range(1, 21)
+    ]
+    results = results_of(claims=claims, groups={"both": ["digits", "letters"]})
+    text = study_tables(results)
+    counted, shown = (rows_of(part) for part in text.split("\n\n")[1:3])
+    assert counted == [["claim", "holds", "fails", "undecided"], ["`probe: a - b > 0`", "20", "20", "20"]]
+    assert len(shown) == 21
+    assert {row[1].split(",")[0] for row in shown[1:]} == {"both"}
+    write_study_tables(tmp_path, results)
+    lines = list(csv.DictReader((tmp_path / "claims.csv").read_text().splitlines()))
+    assert len(lines) == 60
+    assert lines[0]["verdict"] == "holds"
+    assert float(lines[0]["mean"]) == 0.1

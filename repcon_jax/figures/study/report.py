@@ -76,24 +76,24 @@ def _data(results: Results) -> str:
 
 
 def _chosen(results: Results) -> str:
-    """What was chosen and seen on the way to the values: the median over seeds and draws, and the range."""
-    seen: dict[tuple[str, str, str, str], list[float]] = {}
+    """What was chosen and seen on the way to the values, network by network, over all targets."""
+    seen: dict[tuple[str, str, str, str], list[dict[str, float]]] = {}
     for name, means in means_of(results, 1).items():
         for mean in means:
-            for value in mean["values"]:
-                numbers = {k: v for k, v in value.get("details", {}).items() if isinstance(v, (int, float))}
-                for detail, number in numbers.items():
-                    place = short_name(results, name), mean["networks"][0], shots_in_words(mean["shots"]), detail
-                    seen.setdefault(place, []).append(number)
+            for detail, spread in mean.get("details", {}).items():
+                place = short_name(results, name), mean["networks"][0], shots_in_words(mean["shots"]), detail
+                seen.setdefault(place, []).append(spread)
     rows = [["measurement", "network", "shots", "detail", "median", "from", "to"]]
-    rows += [[*place, *(f"{number:.4g}" for number in _spread_of(given))] for place, given in seen.items()]
+    for place, spreads in seen.items():
+        ends = min(one["low"] for one in spreads), max(one["high"] for one in spreads)
+        middle = statistics.median(one["median"] for one in spreads)
+        rows.append([*place, *(f"{number:.4g}" for number in (middle, *ends))])
     if len(rows) == 1:
         return ""
-    return "What was chosen and seen on the way, over all targets, seeds and draws:\n\n" + markdown(rows, words=4)
-
-
-def _spread_of(numbers: list[float]) -> tuple[float, float, float]:
-    return statistics.median(numbers), min(numbers), max(numbers)
+    told = (
+        "What was chosen and seen on the way: the median of the targets' medians, and the range over all of them, seeds"
+    )
+    return f"{told} and draws:\n\n{markdown(rows, words=4)}"
 
 
 def _about(results: Results) -> str:

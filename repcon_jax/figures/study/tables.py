@@ -24,8 +24,21 @@ from repcon_jax.figures.tables import Rows, markdown
 from repcon_jax.records.files import write_atomically
 from repcon_jax.records.scores import Score
 
-_PLACE = ("measurement", "score", "label", "unit", "higher_is_better", "network", "other_network", "target", "shots")
+_PLACE = (
+    "measurement",
+    "score",
+    "label",
+    "unit",
+    "higher_is_better",
+    "network",
+    "other_network",
+    "target",
+    "shots",
+    "layer",
+)
 _NUMBERS = ("mean", "low", "high", "count")
+# More verdicts than these are counted.
+_MOST_CLAIMS = 40
 
 
 def study_tables(results: Results) -> str:
@@ -46,16 +59,17 @@ def study_tables(results: Results) -> str:
 
 
 def write_study_tables(workdir: pathlib.Path, results: Results) -> None:
-    """Writes ``means.csv`` and ``differences.csv``, a line a mean, in plain units (fractions, not percent).
+    """Writes ``means.csv``, ``differences.csv`` and ``claims.csv``, a line each, in plain units (fractions).
 
     Args:
         workdir: of the study.
         results: of it.
     """
     differences = [mean for means in differences_of(results).values() for mean in means]
-    for name, means in (("means", results["means"]), ("differences", differences)):
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, (*_PLACE, *_NUMBERS), extrasaction="ignore", lineterminator="\n")
+    claims = [{**row, "networks": [""]} for row in results["claims"]]
+    for name, means in (("means", results["means"]), ("differences", differences), ("claims", claims)):
+        stream, more = io.StringIO(), ("claim", "verdict") if name == "claims" else ()
+        writer = csv.DictWriter(stream, (*more, *_PLACE, *_NUMBERS), extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for mean in means:
             score, (network, *other) = meaning(results, score_name(mean)), mean["networks"]
@@ -142,8 +156,23 @@ def _cell(mean: dict[str, Any] | None, score: Score, stressed: bool) -> str:
 
 
 def _claims(results: Results) -> str:
+    """Every verdict; where there are many, how often each claim holds, and the verdicts on groups of targets."""
+    given = results["claims"]
+    if len(given) <= _MOST_CLAIMS:
+        return _verdicts(results, given)
+    counts = [["claim", "holds", "fails", "undecided"]]
+    for claim in dict.fromkeys(row["claim"] for row in given):
+        own = [row["verdict"] for row in given if row["claim"] == claim]
+        counts.append([f"`{claim}`", *(str(own.count(verdict)) for verdict in counts[0][1:])])
+    of_groups = [row for row in given if row["target"] in results.get("groups", {})]
+    told = "Verdicts over all targets, groups of them and numbers of shots; all of them stand in `claims.csv`."
+    tables = [told, markdown(counts, words=1), *([_verdicts(results, of_groups)] if of_groups else [])]
+    return "\n\n".join(tables)
+
+
+def _verdicts(results: Results, given: Means) -> str:
     rows = [["claim", "on", "difference", "verdict"]]
-    for row in results["claims"]:
+    for row in given:
         score = meaning(results, score_name(row))
         difference = f"{with_interval(row, score)} {unit_of(score, difference=True)}".rstrip()
         rows.append([f"`{row['claim']}`", str(setting_of(row)), difference, row["verdict"]])

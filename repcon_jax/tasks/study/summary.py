@@ -62,7 +62,8 @@ def summarise_study(config: StudyConfig, rows: Sequence[Row], data: Mapping[str,
                 **place._asdict(),
                 "networks": list(networks),
                 **interval(independent(values)),
-                "values": _listed(place, networks, values, details),
+                "values": _listed(values),
+                "details": _spread([details.get((*place, networks, *key), {}) for key in values]),
             }
             for place, by_networks in measured.items()
             for networks, values in by_networks.items()
@@ -201,18 +202,24 @@ def _mean_at(place: Place, network: str, measured: Measured) -> float | None:
     return None
 
 
-def _listed(
-    place: Place, networks: tuple[str, ...], values: Values, details: Mapping[tuple[Any, ...], Any]
-) -> list[dict[str, Any]]:
+def _listed(values: Values) -> list[dict[str, Any]]:
     return [
-        {
-            "seed": seed,
-            "draw": draw,
-            "value": value if math.isfinite(value) else None,
-            "details": details.get((*place, networks, seed, draw), {}),
-        }
+        {"seed": seed, "draw": draw, "value": value if math.isfinite(value) else None}
         for (seed, draw), value in values.items()
     ]
+
+
+def _spread(details: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Median and range of every detail that is a number, over seeds and draws; the rows hold them one by one."""
+    numbers: dict[str, list[float]] = {}
+    for one in details:
+        for name, value in one.items():
+            if isinstance(value, (int, float)):
+                numbers.setdefault(name, []).append(float(value))
+    return {
+        name: {"median": statistics.median(given), "low": min(given), "high": max(given)}
+        for name, given in numbers.items()
+    }
 
 
 def _where(row: Row) -> tuple[Any, ...]:
