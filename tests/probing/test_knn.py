@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from sklearn.neighbors import KNeighborsClassifier
 
-from repcon_jax.errors import ArgumentError
+from repcon_jax.errors import ArgumentError, ConfigError
 from repcon_jax.probing import PROBES
 from repcon_jax.probing.probes.knn import predict_by_neighbours
 
@@ -61,3 +61,47 @@ def test_neighbours_are_found_far_from_the_origin(digits):
 def test_more_neighbours_than_examples_is_an_error(blobs):
     with pytest.raises(ArgumentError, match=r"neighbours is 91 but must lie in \[1, 90\]"):
         PROBES.build("knn", neighbours=91).fit_and_score(*blobs, 3, jax.random.key(0))
+
+
+@pytest.mark.parametrize("temperature", [0.07, 1.0])
+def test_votes_weighted_by_cosines_are_those_of_a_loop(digits, temperature):
+    train, labels, test, _ = (np.asarray(part, np.float64) for part in digits)
+    train, test, labels = train - 8, (test - 8)[:60], labels.astype(int)
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train, test)]
+    expected = []
+    for example in unit[1]:
+        cosines = unit[0] @ example
+        nearest = np.argsort(-cosines, kind="stable")[:20]
+        votes = np.zeros(10)
+        for i in nearest:
+            votes[labels[i]] += np.exp(cosines[i] / temperature)
+        expected.append(votes.argmax())
+    given = [jnp.asarray(x, jnp.float32) for x in unit]
+    found = predict_by_neighbours(given[0], jnp.asarray(labels), given[1], 20, 10, temperature=temperature)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_cosine_neighbours_equal_scikit_learn_and_zeros_give_no_nan(digits):
+    train, labels, test, test_labels = digits
+    train = (train + 0.1 * jax.random.normal(jax.random.key(0), train.shape) - 5).at[0].set(0)
+    test = (test - 5).at[0].set(0)
+    expected = (
+        KNeighborsClassifier(5, algorithm="brute", metric="cosine").fit(train[1:], labels[1:]).score(test, test_labels)
+    )
+    probe = PROBES.build("knn", neighbours=5, metric="cosine").fit_and_score
+    assert float(probe(train, labels, test, test_labels, 10, jax.random.key(0))[0]) == pytest.approx(
+        expected, abs=0.006
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": 0.1}, "temperature is 0.1 but weights need cosines; set metric='cosine'"),
+        ({"temperature": 0.0, "metric": "cosine"}, "temperature"),
+        ({"metric": "l1"}, "metric"),
+    ],
+)
+def test_weights_need_cosines_and_a_positive_temperature(options, message):
+    with pytest.raises(ConfigError, match=message):
+        PROBES.build("knn", **options)

@@ -18,7 +18,7 @@ KEY = jax.random.key(0)
 def test_every_registered_probe_reads_separable_classes(blobs):
     options = {"linear": "linear(epochs=30, batch_size=10, learning_rate=1e-2)"}
     results = run_probes(tuple(options.get(name, name) for name in PROBES.names()), *blobs, 3, KEY)
-    assert len(results) == len(PROBES.names()) == 3
+    assert len(results) == len(PROBES.names()) >= 4
     for result in results.values():
         assert result["value"] > 0.9
         assert result["finite"]
