@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import runpy
 import shutil
 
 import jax
@@ -12,7 +13,7 @@ import pytest
 from studies import STUDY, digits, study
 
 from repcon_jax.data import prepare_splits, stratified_subset
-from repcon_jax.errors import ArgumentError, CheckpointError, ConfigError
+from repcon_jax.errors import ArgumentError, CheckpointError, ConfigError, DataError
 from repcon_jax.merging import MERGING_METHODS
 from repcon_jax.models import raw_pixels
 from repcon_jax.records.scores import Score
@@ -22,10 +23,12 @@ from repcon_jax.run.references import expand, load_reference, named_references
 from repcon_jax.run.runs import train_runs
 from repcon_jax.tasks.study import bench
 from repcon_jax.tasks.study.config import MergeConfig, parse_study, plain_study
+from repcon_jax.tasks.study.draw_files import read_draws
 from repcon_jax.tasks.study.feature_store import FeatureStore
 from repcon_jax.tasks.study.measurements import MEASUREMENTS, Measurement, Reading
 from repcon_jax.tasks.study.networks import load_networks, seeds_of_reference
 from repcon_jax.tasks.study.run import run_study
+from repcon_jax.tasks.study.targets import data_digest, draw_shots
 
 NOTHING = {"claims": (), "compared": (), "baseline": None, "merges": {}}
 SPYING = {**NOTHING, "measurements": {"spy": "spy"}, "shots": (), "draws": 1}
@@ -229,6 +232,39 @@ def test_groups_are_means_over_their_targets_seed_by_seed(workdir):
         study(**changes | {"groups": {"a": ("a", "b")}})
     with pytest.raises(ArgumentError, match=r"groups.two is \('a',\) but must name at least two targets, each once"):
         study(**changes | {"groups": {"two": ("a",)}})
+
+
+@pytest.mark.slow
+def test_what_was_drawn_stands_in_a_file(workdir):
+    config = study(**NOTHING | {"measurements": {"probe": "probe(probe='knn(neighbours=1)')"}})
+    results = run_study(config, workdir)
+    digest, draws = read_draws(workdir / "draws" / "digits.txt")
+    assert digest == results["data"]["digits"]["digests"]["train"]
+    train = prepare_splits(digits(subset=150)).train
+    assert sorted(draws) == [(2, 0), (2, 1), (5, 0), (5, 1)]
+    for (shots, draw), indices in draws.items():
+        np.testing.assert_array_equal(indices, draw_shots(train, shots, config.seed, draw))
+        np.testing.assert_array_equal(np.bincount(train.labels[indices]), shots)
+
+
+FILES = sorted((pathlib.Path(__file__).parents[2] / "experiments" / "transfer" / "draws").glob("*.txt"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_draws_of_the_battery_are_still_those_that_were_published(file):
+    path = pathlib.Path(__file__).parents[2] / "configs" / "transfer.py"
+    config = parse_study(runpy.run_path(str(path))["get_config"](None).to_dict())
+    digest, draws = read_draws(file)
+    try:
+        train = prepare_splits(config.targets[file.stem]).train
+    except DataError as error:
+        pytest.skip(f"data set {config.targets[file.stem].name} is not at hand: {error}")
+    if data_digest(train) != digest:
+        pytest.skip(f"data set {train.name} is prepared from other examples here")
+    assert len(draws) == 25
+    for (shots, draw), indices in draws.items():
+        np.testing.assert_array_equal(indices, draw_shots(train, shots, config.seed, draw))
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from repcon_jax.run.references import load_reference
 from repcon_jax.run.runs import train_runs
 from repcon_jax.run.stages import begun, finished
 from repcon_jax.tasks.study.config import StudyConfig, parse_study, plain_study
+from repcon_jax.tasks.study.draw_files import write_draws
 from repcon_jax.tasks.study.feature_store import FeatureStore
 from repcon_jax.tasks.study.measuring import measure_all
 from repcon_jax.tasks.study.networks import load_networks, references_of
@@ -29,7 +30,8 @@ def run_study(config: StudyConfig, workdir: pathlib.Path, say: Callable[[str], N
 
     Args:
         config: what to do.
-        workdir: where everything is written; rows lie in ``values/rows.jsonl``, features in ``features/``.
+        workdir: where everything is written; rows lie in ``values/rows.jsonl``, features in
+            ``features/``, the examples that were drawn in ``draws/``.
         say: receives lines for the user.
     Returns:
         The contents of ``results.json``.
@@ -49,6 +51,7 @@ def run_study(config: StudyConfig, workdir: pathlib.Path, say: Callable[[str], N
         features = FeatureStore(workdir / "features", config.feature_cache)
         with stop_requests() as stop_requested:
             rows = measure_all(config, networks, targets, store, features, stop_requested)
+        write_draws(workdir / "draws", targets)
         results = summarise_study(config, rows, {name: target.about() for name, target in targets.items()})
         write_study_tables(workdir, results)
         pictures = write_study_figures(workdir / "figures", results) if config.figures else []
