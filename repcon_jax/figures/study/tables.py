@@ -165,8 +165,8 @@ def _claims(results: Results) -> str:
         own = [row["verdict"] for row in given if row["claim"] == claim]
         counts.append([f"`{claim}`", *(str(own.count(verdict)) for verdict in counts[0][1:])])
     of_groups = [row for row in given if row["target"] in results.get("groups", {})]
-    told = "Verdicts over all targets, groups of them and numbers of shots; all of them stand in `claims.csv`."
-    tables = [told, markdown(counts, words=1), *([_verdicts(results, of_groups)] if of_groups else [])]
+    told = "Counted over all targets, groups of them and numbers of shots; every verdict stands in `claims.csv`."
+    tables = [markdown(counts, words=1), told, *([_verdicts(results, of_groups)] if of_groups else [])]
     return "\n\n".join(tables)
 
 
