@@ -112,7 +112,7 @@ def test_a_registry_reads_several_texts_by_name():
     assert registry.read_several(("box", "ball(radius=2.0)"), "of") == {"box": 3.0, "ball": 2.0}
     assert registry.read_several(["box"], "of") == {"box": 3.0}
     for wrong in ((), ("ball", "ball(radius=2.0)")):
-        with pytest.raises(ArgumentError, match="of is .* but must name at least one thing, each once"):
+        with pytest.raises(ArgumentError, match=r"of is .* but must name at least one thing, each once"):
             registry.read_several(wrong, "of")
     with pytest.raises(ArgumentError, match=r"of is 'ball\(' but must be a name or a call with keywords"):
         registry.read_several("ball(", "of")
