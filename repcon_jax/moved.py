@@ -64,6 +64,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "random_permutation": "symmetry",
         "recalibrate": "models.recalibration",
     },
+    "probing.similarity": {"linear_cka": "probing.similarities.linear_cka"},
 }
 
 

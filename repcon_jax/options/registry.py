@@ -135,6 +135,23 @@ class Registry:
             problem = str(error).removesuffix(".").removeprefix(f"{argument} ")
             raise ArgumentError(argument, problem.removesuffix(f"; correct --config.{argument}")) from error
 
+    def read_several(self, texts: str | tuple[str, ...], argument: str, *args: Any) -> dict[str, Any]:
+        """Builds what an argument of another builder names, one thing or several, by name.
+
+        Args:
+            texts: each as for ``parse``; with options or without, every name at most once.
+            argument: that holds the texts.
+            *args: what the room itself passes.
+        Raises:
+            ArgumentError: there is none, one is no such call, or a name stands there twice or does not exist.
+        """
+        several = (texts,) if isinstance(texts, str) else texts
+        built = [(self.read(text, argument, *args), parse_call(text, argument)[0]) for text in several]
+        by_name = {name: one for one, name in built}
+        if len(by_name) < max(1, len(several)):
+            raise ArgumentError(argument, f"is {texts!r} but must name at least one {self.kind}, each once")
+        return by_name
+
     def check(self, name: str, options: dict[str, Any]) -> None:
         """Raises ConfigError where ``options`` do not fit the signature of builder ``name``."""
         try:

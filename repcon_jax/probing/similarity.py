@@ -1,28 +1,49 @@
-"""How alike two representations of the same examples are."""
+"""What a similarity of representations is, and the registry that finds ``repcon_jax/probing/similarities/``."""
 
-import jax
-import jax.numpy as jnp
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from jaxtyping import Array, Float
 
+from repcon_jax import moved
+from repcon_jax.errors import ArgumentError
+from repcon_jax.options.registry import Registry
+from repcon_jax.probing.pairwise import check_features
+from repcon_jax.records.scores import Score
+from repcon_jax.typing import Key
 
-@jax.jit
-def linear_cka(first: Float[Array, "examples size"], second: Float[Array, "examples other"]) -> Float[Array, ""]:
-    """Centred kernel alignment with linear kernels, in [0, 1]; 1 for features that differ by a rotation and a factor.
+SIMILARITIES = Registry("similarity", "repcon_jax.probing.similarities")
 
-        CKA(X, Y) = ||X^T Y||_F^2 / (||X^T X||_F ||Y^T Y||_F),   columns of X and Y centred
+
+@dataclass(frozen=True)
+class Similarity:
+    """How alike two representations of the same examples are.
 
     Args:
-        first, second: features of the same examples, of any two sizes.
-
-    Source: Kornblith et al., Similarity of Neural Network Representations Revisited (arXiv 1905.00414), section 3.
-
-    >>> x = jnp.array([[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]])
-    >>> round(float(linear_cka(x, 5 * x[:, ::-1] + 1)), 5)
-    1.0
+        value: features [examples, size], features of the same examples [examples, other size], key of what is drawn ->
+            a float32 scalar; NaN where it is not defined, as of a representation that is constant.
+        score: what the number means.
+        examples_needed: the smallest number of examples for which it is defined.
     """
-    first, second = first - first.mean(0), second - second.mean(0)
 
-    def product(a: Array, b: Array) -> Float[Array, ""]:
-        return jnp.linalg.norm(jnp.matmul(a.T, b, precision=jax.lax.Precision.HIGHEST))
+    value: Callable[[Array, Array, Key], Float[Array, ""]]
+    score: Score
+    examples_needed: int = 2
 
-    return product(first, second) ** 2 / (product(first, first) * product(second, second))
+    def __call__(
+        self, first: Float[Array, "examples size"], second: Float[Array, "others other"], key: Key
+    ) -> Float[Array, ""]:
+        """The value, of features that were checked.
+
+        Raises:
+            ArgumentError: the features are of different numbers of examples, of too few, or not finite.
+        """
+        if len(first) != len(second):
+            problem = f"are of {len(second)} examples but must be of {len(first)}, as the first features"
+            raise ArgumentError("second features", problem, "give features of the same examples")
+        check_features("first features", first, self.examples_needed)
+        check_features("second features", second, self.examples_needed)
+        return self.value(first, second, key)
+
+
+__getattr__ = moved.getattr_of(__name__)

@@ -104,6 +104,28 @@ def test_a_registry_checks_names_and_options():
         registry.parse("ball(radis=2)", "things", 3)
 
 
+def test_a_registry_reads_several_texts_by_name():
+    registry = Registry("thing", "repcon_jax.errors")
+    registry.register("ball")(_ball)
+    registry.register("box")(_box)
+    assert registry.read_several("ball", "of") == {"ball": 1.0}
+    assert registry.read_several(("box", "ball(radius=2.0)"), "of") == {"box": 3.0, "ball": 2.0}
+    assert registry.read_several(["box"], "of") == {"box": 3.0}
+    for wrong in ((), ("ball", "ball(radius=2.0)")):
+        with pytest.raises(ArgumentError, match=r"of is .* but must name at least one thing, each once"):
+            registry.read_several(wrong, "of")
+    with pytest.raises(ArgumentError, match=r"of is 'ball\(' but must be a name or a call with keywords"):
+        registry.read_several("ball(", "of")
+
+
+def _ball(*, radius: float = 1.0):
+    return radius
+
+
+def _box(*, side: float = 3.0):
+    return side
+
+
 def test_a_registry_says_which_field_of_the_config_is_wrong():
     registry = Registry("thing", "repcon_jax.errors")
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from repcon_jax.probing.similarity import linear_cka
+from repcon_jax.probing.similarities.linear_cka import linear_cka
 
 
 def features(seed, examples=40, size=7):

@@ -1,0 +1,1 @@
+"""Scores of the geometry of a representation; every file registers its builders."""

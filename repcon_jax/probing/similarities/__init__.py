@@ -1,0 +1,1 @@
+"""Similarities of representations; every file registers its builders."""
