@@ -7,7 +7,7 @@ registers a function, and the function's keyword arguments are its config option
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from repcon_jax.errors import ArgumentError, ConfigError, did_you_mean
@@ -135,7 +135,7 @@ class Registry:
             problem = str(error).removesuffix(".").removeprefix(f"{argument} ")
             raise ArgumentError(argument, problem.removesuffix(f"; correct --config.{argument}")) from error
 
-    def read_several(self, texts: str | tuple[str, ...], argument: str, *args: Any) -> dict[str, Any]:
+    def read_several(self, texts: str | Sequence[str], argument: str, *args: Any) -> dict[str, Any]:
         """Builds what an argument of another builder names, one thing or several, by name.
 
         Args:
