@@ -85,6 +85,9 @@ def test_fine_tuning_learns_and_sees_no_label_of_the_test_set(subject):
     assert values["value"].details == reading.details
     assert values["value"].value < reading.value - 0.3
     assert measurement.fits
+    assert measurement.scores["value"].about.startswith("the whole network")
+    head_only = MEASUREMENTS.parse("fine_tuning(steps=9, head_steps=9)", "measurements.it")
+    assert head_only.scores["value"].about.startswith("a linear head alone")
 
 
 @pytest.mark.parametrize(

@@ -43,5 +43,6 @@ def fine_tuning(
         tuned = fine_tune(subject.network, *train, subject.num_classes, options, subject.key)
         return {"value": Reading(accuracy_of(tuned.network, *test, subject.batch_size), tuned.details())}
 
-    score = dataclasses.replace(ACCURACY, about="the whole network trained on, at the best of several learning rates")
+    what = "a linear head alone" if head_steps == steps else "the whole network"
+    score = dataclasses.replace(ACCURACY, about=f"{what} trained on the examples drawn, its learning rate swept")
     return Measurement(measure, {"value": score}, needs=frozenset({"training"}))
