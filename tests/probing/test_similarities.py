@@ -193,6 +193,13 @@ def test_factors_and_shifts_do_not_matter(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("scale", [1e-6, 1e5])
+def test_features_may_be_very_small_or_large(name, scale):
+    x, y = related()
+    assert value(name, scale * x, scale * y) == pytest.approx(value(name, x, y), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_rotations_and_other_linear_maps_matter_as_declared(name):
     x, y = related()
     rotation, _ = np.linalg.qr(features(2, examples=7))

@@ -70,7 +70,8 @@ def minibatch_cka(
         return jnp.stack([unbiased_hsic(grams[i], grams[j]) for i, j in ((0, 1), (0, 0), (1, 1))])
 
     cross, first_own, second_own = jax.lax.map(estimates, orders.reshape(-1, size)).mean(0)
-    return cross / jnp.sqrt(first_own * second_own)
+    # The product of both would overflow for features of 1e5 and vanish for those of 1e-6.
+    return cross / jnp.sqrt(first_own) / jnp.sqrt(second_own)
 
 
 def unbiased_hsic(
