@@ -128,13 +128,16 @@ def test_svcca_is_cca_of_the_principal_directions(variance):
     assert value("svcca", x, y, variance=variance) == pytest.approx(correlations.mean(), rel=1e-4)
 
 
-def test_procrustes_is_what_scipy_s_rotation_leaves():
-    x, y = related()
-    x, y = (centred(z) / np.linalg.norm(centred(z)) for z in (x, np.pad(y, ((0, 0), (0, 2)))))
+@pytest.mark.parametrize("sizes", [(7, 5), (7, 60), (50, 60)])
+def test_procrustes_is_what_scipy_s_rotation_leaves(sizes):
+    given = features(0, size=sizes[0]), features(1, size=sizes[1])
+    given[1][:, :5] += given[0][:, :5]
+    padded = (np.pad(centred(z), ((0, 0), (0, max(sizes) - z.shape[1]))) for z in given)
+    x, y = (z / np.linalg.norm(z) for z in padded)
     rotation, scale = scipy.linalg.orthogonal_procrustes(x, y)
-    distance = float(procrustes_distance(*map(jnp.float32, related())))
+    distance = float(procrustes_distance(*map(jnp.float32, given)))
     assert distance == pytest.approx(np.linalg.norm(x @ rotation - y) ** 2, rel=1e-4)
-    assert value("procrustes", *related()) == pytest.approx(scale, rel=1e-4)
+    assert value("procrustes", *given) == pytest.approx(scale, rel=1e-4)
 
 
 @pytest.mark.parametrize("chunk_size", [7, 256])

@@ -35,6 +35,14 @@ def procrustes_distance(
     >>> abs(round(float(procrustes_distance(x, 5 * x[:, ::-1] + 1)), 5))
     0.0
     """
-    first, second = (moved / jnp.linalg.norm(moved) for moved in (centred(first), centred(second)))
+    first, second = (_in_few_columns(centred(features)) for features in (first, second))
+    first, second = (moved / jnp.linalg.norm(moved) for moved in (first, second))
     nuclear = jnp.linalg.svd(product(first.T, second), compute_uv=False).sum()
     return 2 - 2 * nuclear
+
+
+def _in_few_columns(features: Float[Array, "examples size"]) -> Float[Array, "examples few"]:
+    """Features rotated so that they fill no more columns than there are examples: the distance stays the same."""
+    if features.shape[1] <= features.shape[0]:
+        return features
+    return jnp.linalg.qr(features.T, mode="r").T
