@@ -36,7 +36,7 @@ class FineTuning:
         optimiser: see ``repcon_jax.training.optimisers``; SGD has a momentum of 0.9.
         weight_decay: of all parameters.
         head_steps: steps before which the encoder's parameters stand still; all steps for a head alone.
-        held_out: share of every class on which the learning rate is chosen.
+        held_out: share of every class on which the learning rate is chosen, at most a half.
     Raises:
         ArgumentError: a number is out of range, or no learning rate is given.
     """
@@ -59,7 +59,8 @@ class FineTuning:
         check_range("batch_size", self.batch_size, 1)
         check_range("weight_decay", self.weight_decay, 0)
         check_range("head_steps", self.head_steps, 0, self.steps)
-        check_range("held_out", self.held_out, 0, 1, open_low=True, open_high=True)
+        # Of more than a half, classes of a few examples would be held out whole.
+        check_range("held_out", self.held_out, 0, 0.5, open_low=True)
 
 
 class FineTuned(NamedTuple):

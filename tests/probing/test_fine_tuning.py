@@ -118,6 +118,14 @@ def test_few_examples_and_networks_without_parameters_are_trained_too(digits):
     assert fitted.held_out_accuracy > 0.2
 
 
+def test_of_a_half_held_out_some_of_every_class_is_left_to_train_on(digits, network):
+    (images, labels), _ = digits
+    few = np.concatenate([np.flatnonzero(labels == label)[: 1 + label % 3] for label in range(10)])
+    options = dataclasses.replace(OPTIONS, held_out=0.5, steps=2)
+    fitted = fine_tune(network, images[few], labels[few], 10, options, KEY)
+    assert 0 <= fitted.held_out_accuracy <= 1
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -127,7 +135,7 @@ def test_few_examples_and_networks_without_parameters_are_trained_too(digits):
         ({"batch_size": 0}, r"batch_size is 0 but must lie in \[1, inf\]"),
         ({"weight_decay": -0.1}, r"weight_decay is -0.1 but must lie in \[0, inf\]"),
         ({"head_steps": 201}, r"head_steps is 201 but must lie in \[0, 200\]"),
-        ({"held_out": 1.0}, r"held_out is 1.0 but must lie in \(0, 1\)"),
+        ({"held_out": 0.6}, r"held_out is 0.6 but must lie in \(0, 0.5\]"),
     ],
 )
 def test_options_out_of_range_are_told(changes, sentence):

@@ -32,7 +32,7 @@ def fine_tuning(
         optimiser: see ``repcon_jax.training.optimisers``.
         weight_decay: of all parameters.
         head_steps: steps before which only the head is trained.
-        held_out: share of every class drawn on which the learning rate is chosen.
+        held_out: share of every class drawn on which the learning rate is chosen, at most a half.
     Raises:
         ArgumentError: a number is out of range, or no learning rate is given.
     """
