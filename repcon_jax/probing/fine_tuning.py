@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from repcon_jax.data import epoch_indices, to_float
 from repcon_jax.errors import ArgumentError, check_range
-from repcon_jax.losses import softmax_cross_entropy_with_labels
+from repcon_jax.losses import softmax_cross_entropies_with_labels, softmax_cross_entropy_with_labels
 from repcon_jax.models import Network, attach_head, create_head
 from repcon_jax.probing.penalty import hold_out
 from repcon_jax.random import stream
@@ -88,10 +88,10 @@ def fine_tune(
 ) -> FineTuned:
     """A network trained on with a fresh linear head, whose learning rate is chosen on examples that are held out.
 
-    Every learning rate is tried on the rest of the training examples; that of highest held-out accuracy, of equal ones
-    the smallest, then trains once more on all of them. The head starts at 0. Batch norm takes the batch's statistics
-    while training and running ones afterwards. With one learning rate, or one example of each class, nothing is held
-    out and the first learning rate is taken.
+    Every learning rate is tried on the rest of the training examples; that of highest held-out accuracy then
+    trains once more on all of them. Of equal accuracies, common with few examples, the lowest loss decides.
+    The head starts at 0. Batch norm takes the batch's statistics while training and running ones afterwards. With one
+    learning rate, or one example of each class, nothing is held out and the first learning rate is taken.
 
     Args:
         network: whose encoder is the start; its head is not used.
@@ -110,9 +110,8 @@ def fine_tune(
         size = min(size, rest.size)
         order = _order(rest, size, options.steps, stream(key, "search"))
         tried = [train_on(start, images, labels, order, rate, options) for rate in rates]
-        accuracies = [accuracy_of(one, images[held], labels[held]) for one in tried]
-        best = max(accuracies)
-        chosen = rates[accuracies.index(best)]
+        qualities = [quality_of(one, images[held], labels[held]) for one in tried]
+        (best, _), chosen = max(zip(qualities, rates, strict=True), key=lambda one: (one[0][0], -one[0][1]))
     every = np.arange(len(labels))
     order = _order(every, min(size, every.size), options.steps, stream(key, "order"))
     trained = train_on(start, images, labels, order, chosen, options)
@@ -178,8 +177,19 @@ def accuracy_of(network: Network, images: Images, labels: Labels, batch_size: in
         images, labels: the examples.
         batch_size: images at once.
     """
-    values = evaluate_dataset(_is_right, network, images, labels, batch_size=batch_size)
-    return float(values["accuracy"])
+    return quality_of(network, images, labels, batch_size)[0]
+
+
+def quality_of(network: Network, images: Images, labels: Labels, batch_size: int = 256) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy in nats; 0 and infinity of a network that diverged.
+
+    Args:
+        network: with a head.
+        images, labels: the examples.
+        batch_size: images at once.
+    """
+    values = evaluate_dataset(_quality, network, images, labels, batch_size=batch_size)
+    return float(values["accuracy"]), float(values["loss"])
 
 
 def _classification(network: Network) -> Objective:
@@ -196,7 +206,7 @@ def _classification(network: Network) -> Objective:
 
     def evaluate(inputs: Inputs) -> Metrics:
         current = network.replace(params=inputs.params, model_state=inputs.model_state)
-        return _is_right(current, inputs.batch.views[0], inputs.batch.labels)
+        return _quality(current, inputs.batch.views[0], inputs.batch.labels)
 
     def networks(inputs: Inputs) -> dict[str, Network]:
         return {"encoder": network.replace(params=inputs.params, model_state=inputs.model_state)}
@@ -204,10 +214,12 @@ def _classification(network: Network) -> Objective:
     return Objective(start, loss, evaluate, networks, changing=("encoder",), uses_labels=True)
 
 
-def _is_right(network: Network, images: Array, labels: Array) -> Metrics:
+def _quality(network: Network, images: Array, labels: Array) -> Metrics:
     logits = network.apply(images)[0].logits
-    is_right = (jnp.argmax(logits, axis=-1) == labels) & jnp.isfinite(logits).all(-1)
-    return {"accuracy": is_right.astype(jnp.float32)}
+    is_finite = jnp.isfinite(logits).all(-1)
+    is_right = (jnp.argmax(logits, axis=-1) == labels) & is_finite
+    loss = jnp.where(is_finite, softmax_cross_entropies_with_labels(logits, labels), jnp.inf)
+    return {"accuracy": is_right.astype(jnp.float32), "loss": loss}
 
 
 def _order(examples: Int[np.ndarray, " examples"], size: int, steps: int, key: Key) -> Int[Array, "steps batch"]:
