@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from repcon_jax.errors import ConfigError
 from repcon_jax.probing import PROBES
 from repcon_jax.probing.linear_classifier import linear_logits
-from repcon_jax.probing.logistic_regression import fit_logistic_regression, second_moment
+from repcon_jax.probing.logistic_regression import fit_logistic_regression
+from repcon_jax.probing.minimisation import second_moment
 from repcon_jax.probing.penalty import Held, choose_penalty
 from repcon_jax.probing.span import reduce_to_span
 from repcon_jax.probing.standardisation import normalise_features, standardise
