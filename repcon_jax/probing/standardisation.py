@@ -6,7 +6,28 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from repcon_jax.errors import ArgumentError
+
 Normalisation = Literal["none", "standardise", "l2"]
+
+
+def one_normalisation(normalisation: Normalisation, standardise: bool) -> Normalisation:
+    """The normalisation of a probe that has both options.
+
+    Args:
+        normalisation: which.
+        standardise: True stands for ``"standardise"``.
+    Raises:
+        ArgumentError: the two contradict each other.
+
+    >>> one_normalisation("none", True)
+    'standardise'
+    """
+    if not standardise:
+        return normalisation
+    if normalisation == "l2":
+        raise ArgumentError("standardise", "is True but normalisation is 'l2'", "drop one of the two")
+    return "standardise"
 
 
 def normalise_features(

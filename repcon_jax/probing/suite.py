@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -44,7 +45,8 @@ def run_probes(
         value means is the probe's ``score``.
     Raises:
         ConfigError: a probe or an option of it does not exist.
-        DataError: features and labels do not fit each other, are empty, or a label is out of range.
+        DataError: features and labels do not fit each other, are empty or fewer than a probe needs, or a label is out
+            of range.
     """
     check_examples("train", train_features, train_labels, num_classes)
     check_examples("test", test_features, test_labels, num_classes)
@@ -62,6 +64,11 @@ def run_probes(
     results = {}
     for text in probes:
         probe = PROBES.parse(text, "probes")
+        if train[1].shape[0] < probe.examples_needed:
+            raise DataError(
+                f"train has {train[1].shape[0]} examples but {text!r} needs at least {probe.examples_needed}; "
+                "give more training examples or take another probe."
+            )
         own_key = stream(key, text.partition("(")[0].strip())
         if is_finite:
             value, details = probe.fit_and_score(*train, *test, num_classes, own_key)
@@ -70,7 +77,8 @@ def run_probes(
         else:
             zeros = jnp.zeros_like(train[0]), train[1], jnp.zeros_like(test[0]), test[1]
             value, details = probe.fit_and_score(*zeros, num_classes, own_key)
-        results[text] = {"value": float(value), "finite": is_finite} | details
+        plain = {name: detail.item() if isinstance(detail, jax.Array) else detail for name, detail in details.items()}
+        results[text] = {"value": float(value), "finite": is_finite} | plain
     return results
 
 

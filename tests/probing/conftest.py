@@ -1,5 +1,6 @@
 """Small labelled features for every probe."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -27,3 +28,35 @@ def digits():
     features, labels = load_digits(return_X_y=True)
     features, labels = jnp.asarray(features, jnp.float32), jnp.asarray(labels, jnp.int32)
     return features[:800], labels[:800], features[800:1200], labels[800:1200]
+
+
+@pytest.fixture(scope="session")
+def standard_digits(digits):
+    """Standardised digits: (features, labels, number of classes)."""
+    from repcon_jax.probing.standardisation import standardise
+
+    return standardise(digits[0], digits[0])[0], digits[1], 10
+
+
+@pytest.fixture(scope="session")
+def ill_conditioned():
+    """30 features of condition number 1e6 and overlapping classes: (features, labels, number of classes)."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    hidden = jax.random.normal(keys[0], (600, 30))
+    rotation, _ = jnp.linalg.qr(jax.random.normal(keys[1], (30, 30)))
+    labels = jax.random.categorical(keys[2], hidden[:, :12:3])
+    return hidden @ jnp.diag(jnp.logspace(0, -6, 30)) @ rotation, labels, 4
+
+
+@pytest.fixture(scope="session")
+def separable():
+    """Three classes far apart: (features, labels, number of classes)."""
+    keys = jax.random.split(jax.random.key(1), 2)
+    labels = jnp.arange(120) % 3
+    return 8.0 * jax.random.normal(keys[0], (3, 5))[labels] + jax.random.normal(keys[1], (120, 5)), labels, 3
+
+
+@pytest.fixture(params=["standard_digits", "ill_conditioned", "separable"])
+def labelled_set(request):
+    """Each of the three in turn."""
+    return request.getfixturevalue(request.param)

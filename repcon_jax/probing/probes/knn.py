@@ -4,47 +4,62 @@ import dataclasses
 from functools import partial
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Scalar
+from jaxtyping import Array, Float, Int
 
 from repcon_jax.errors import ArgumentError, check_range
+from repcon_jax.probing.neighbours import predict_by_neighbours
 from repcon_jax.probing.probe import PROBES, Details, Probe, accuracy_of_most_frequent_class
-from repcon_jax.probing.standardisation import normalise_features
-from repcon_jax.probing.standardisation import standardise as standardise_features
+from repcon_jax.probing.standardisation import Normalisation, normalise_features, one_normalisation
+from repcon_jax.probing.stratification import stratified_ranks
+from repcon_jax.random import stream
 from repcon_jax.records.scores import ACCURACY
 from repcon_jax.typing import Key
+
+# Each costs as much as a test example, and their accuracy need not be known better than to a percent.
+_TRAIN_EXAMPLES_SCORED = 1000
 
 
 @PROBES.register("knn")
 def knn(
     *,
-    neighbours: int = 20,
+    neighbours: int | tuple[int, ...] = 20,
     metric: Literal["euclidean", "cosine"] = "euclidean",
     temperature: float | None = None,
+    normalisation: Normalisation = "none",
     standardise: bool = False,
+    held_out: float = 0.2,
     chunk_size: int = 256,
 ) -> Probe:
     """The vote of the nearest training examples: a majority, or weighted by exp(cosine / temperature).
 
+    The accuracy on the training set, each example among its own neighbours, is that of at most 1000 of its examples.
+
     Args:
-        neighbours: k; 20 in the paper.
+        neighbours: k; 20 in the paper. Of several, the one that reads a held-out part of the training set best, from
+            the rest of it; of equally good ones the first.
         metric: what is near; with ``cosine`` an example that is all zeros is as far from every other.
         temperature: of the votes' weights, which need the cosine; None lets every vote count the same. DINO takes 0.07.
-        standardise: whether features are standardised first; the paper's headline numbers are not.
+        normalisation: of the features; the paper's headline numbers have none.
+        standardise: True is another way to write ``normalisation="standardise"``.
+        held_out: fraction of every class of the training set on which one of several k is chosen.
         chunk_size: test examples whose distances are held at once; memory is chunk_size * training examples * 4 bytes.
     Raises:
-        ArgumentError: k or the temperature is not positive, or the metric has no weights; by the probe, where there are
-            fewer than k training examples.
+        ArgumentError: k or the temperature is not positive, the metric has no weights, or the options contradict each
+            other; by the probe, where there are fewer than k training examples.
 
     Source: arXiv 2302.12091, tables 3 and 4; the weights are those of arXiv 1805.01978, section 3.4.
     """
-    check_range("neighbours", neighbours, 1)
+    counts = (neighbours,) if isinstance(neighbours, int) else tuple(neighbours)
+    if not counts or min(counts) < 1:
+        raise ArgumentError("neighbours", f"is {neighbours!r} but must be at least 1", "give at least one such number")
     if temperature is not None:
         check_range("temperature", temperature, 0, open_low=True)
         if metric != "cosine":
             raise ArgumentError("temperature", f"is {temperature} but weights need cosines", "set metric='cosine'")
+    check_range("held_out", held_out, 0.0, 1.0, open_low=True, open_high=True)
     check_range("chunk_size", chunk_size, 1)
+    normalisation = one_normalisation(normalisation, standardise)
 
     def fit_and_score(
         train_features: Float[Array, "train features"],
@@ -54,64 +69,64 @@ def knn(
         num_classes: int,
         key: Key,
     ) -> tuple[Float[Array, ""], Details]:
-        if neighbours > train_labels.shape[0]:
-            raise ArgumentError(
-                "neighbours",
-                f"is {neighbours} but must lie in [1, {train_labels.shape[0]}], the size of the training set",
-                "take fewer neighbours or more training examples",
-            )
-        if standardise:
-            train_features, test_features = standardise_features(train_features, test_features)
+        _check_enough(neighbours, counts, train_labels.shape[0], held_out)
+        train, test = normalise_features(train_features, test_features, normalisation)
         if metric == "cosine":
-            train_features, test_features = normalise_features(train_features, test_features, "l2")
-        predictions = predict_by_neighbours(
-            train_features, train_labels, test_features, neighbours, num_classes, chunk_size, temperature
+            train, test = normalise_features(train, test, "l2")
+        options = {"counts": counts, "num_classes": num_classes, "chunk_size": chunk_size, "temperature": temperature}
+        right = partial(_shares_right, **options)
+        best, chosen, held_out_accuracy = 0, counts[0], None
+        if len(counts) > 1:
+            order = jnp.argsort(stratified_ranks(train_labels, stream(key, "held_out")))
+            held, rest = jnp.split(order, [_held_out_size(order.shape[0], held_out)])
+            reached = right(train[rest], train_labels[rest], train[held], train_labels[held])
+            best = jnp.argmax(reached)
+            chosen, held_out_accuracy = jnp.asarray(counts)[best], reached[best]
+        number = train_labels.shape[0]
+        some = jnp.linspace(0, number - 1, min(number, _TRAIN_EXAMPLES_SCORED)).astype(jnp.int32)
+        details = {
+            "neighbours": chosen,
+            "held_out_accuracy": held_out_accuracy,
+            "train_accuracy": right(train, train_labels, train[some], train_labels[some])[best],
+            "normalisation": normalisation,
+            "metric": metric,
+            "converged": True,
+        }
+        return right(train, train_labels, test, test_labels)[best], details
+
+    which = f"{neighbours}" if len(counts) == 1 else f"{', '.join(map(str, counts))} (the best on held-out examples)"
+    score = dataclasses.replace(ACCURACY, about=f"the vote of the {which} nearest neighbours")
+    needed = max(counts)
+    while len(counts) > 1 and needed - _held_out_size(needed, held_out) < max(counts):
+        needed += 1
+    return Probe(fit_and_score, score, examples_needed=needed, without_features=accuracy_of_most_frequent_class)
+
+
+def _held_out_size(examples: int, share: float) -> int:
+    return max(1, int(share * examples))
+
+
+def _check_enough(neighbours: int | tuple[int, ...], counts: tuple[int, ...], examples: int, held_out: float) -> None:
+    """Raises ArgumentError where there are fewer training examples than neighbours."""
+    voters, which = examples, "the size of the training set"
+    if len(counts) > 1:
+        voters -= _held_out_size(examples, held_out)
+        which += f" of {examples} without the held-out part"
+    if max(counts) > voters:
+        raise ArgumentError(
+            "neighbours",
+            f"is {neighbours} but must lie in [1, {voters}], {which}",
+            "take fewer neighbours or more training examples",
         )
-        return jnp.mean((predictions == test_labels).astype(jnp.float32)), {}
-
-    score = dataclasses.replace(ACCURACY, about=f"the vote of the {neighbours} nearest neighbours")
-    return Probe(fit_and_score, score, examples_needed=neighbours, without_features=accuracy_of_most_frequent_class)
 
 
-@partial(jax.jit, static_argnames=("neighbours", "num_classes", "chunk_size"))
-def predict_by_neighbours(
+def _shares_right(
     train_features: Float[Array, "train features"],
     train_labels: Int[Array, " train"],
     test_features: Float[Array, "test features"],
-    neighbours: int,
-    num_classes: int,
-    chunk_size: int = 256,
-    temperature: float | Scalar | None = None,
-) -> Int[Array, " test"]:
-    """The class with most votes among the nearest training examples.
-
-    Of equally distant examples the first ones vote, and of classes with equally many votes the smallest wins.
-
-    Args:
-        train_features, train_labels: [train, features] and [train].
-        test_features: [test, features].
-        neighbours: k, at most the number of training examples.
-        num_classes: labels lie in 0 .. num_classes - 1.
-        chunk_size: test examples that are treated at once.
-        temperature: T of weights exp(cosine / T), for features of length 1; None lets every vote count the same.
-    Returns:
-        The predicted classes, [test].
-    """
-    # ||a - b||^2 = ||a||^2 - 2ab + ||b||^2 cancels badly far from the origin. A training example as the new origin,
-    # rather than the mean, leaves whole numbers whole, and their distances exact.
-    squared_spread = jnp.sum(jnp.square(train_features - jnp.mean(train_features, axis=0)), axis=1)
-    origin = train_features[jnp.argmin(squared_spread)]
-    train = train_features - origin
-    squared_norms = jnp.sum(jnp.square(train), axis=1)
-
-    def predict(test: Float[Array, " features"]) -> Int[Array, ""]:
-        # The test example's own norm is the same for all neighbours.
-        distances = squared_norms - 2.0 * jnp.dot(train, test - origin, precision=jax.lax.Precision.HIGHEST)
-        closeness, nearest = jax.lax.top_k(-distances, neighbours)
-        if temperature is None:
-            return jnp.argmax(jnp.sum(jax.nn.one_hot(train_labels[nearest], num_classes, dtype=jnp.int32), axis=0))
-        # Of length 1, cosine = 1 - distance / 2, and a factor that all weights share changes nothing.
-        weights = jnp.exp((closeness - closeness[0]) / (2 * temperature))
-        return jnp.argmax(weights @ jax.nn.one_hot(train_labels[nearest], num_classes))
-
-    return jax.lax.map(predict, test_features, batch_size=chunk_size)
+    test_labels: Int[Array, " test"],
+    **options: object,
+) -> Float[Array, " counts"]:
+    """The accuracy for every number of neighbours."""
+    predictions = predict_by_neighbours(train_features, train_labels, test_features, **options)
+    return jnp.mean((predictions == test_labels).astype(jnp.float32), axis=1)

@@ -12,7 +12,7 @@ from repcon_jax.errors import check_range
 from repcon_jax.losses import accuracy, softmax_cross_entropies_with_labels
 from repcon_jax.probing.linear_classifier import init_linear_classifier, linear_logits
 from repcon_jax.probing.probe import PROBES, Details, Probe, accuracy_of_most_frequent_class
-from repcon_jax.probing.standardisation import standardise as standardise_features
+from repcon_jax.probing.standardisation import Normalisation, normalise_features, one_normalisation
 from repcon_jax.random import stream
 from repcon_jax.records.scores import ACCURACY
 from repcon_jax.typing import Key, Params
@@ -25,16 +25,18 @@ def linear(
     batch_size: int = 256,
     learning_rate: float = 1e-3,
     weight_decay: float = 1e-2,
+    normalisation: Normalisation = "none",
     standardise: bool = False,
     shuffle: bool = True,
 ) -> Probe:
-    """A linear layer trained with AdamW; the accuracy is that of the last epoch.
+    """A linear layer trained with AdamW; the accuracy is that of the last epoch, converged or not.
 
     Args:
         epochs: passes over the training features.
         batch_size: examples per step; the last, smaller batch of an epoch is kept.
         learning_rate, weight_decay: of AdamW (decoupled, on kernel and bias); the defaults are PyTorch's.
-        standardise: whether features are standardised first; the paper's headline numbers are not.
+        normalisation: of the features; the paper's headline numbers have none.
+        standardise: True is another way to write ``normalisation="standardise"``.
         shuffle: whether the training set is permuted, once, before it is cut into the batches of all epochs.
 
     Source: arXiv 2302.12091, appendix, and its released code, whose batches stay the same in every epoch.
@@ -43,6 +45,7 @@ def linear(
     check_range("batch_size", batch_size, 1)
     check_range("learning_rate", learning_rate, 0, open_low=True)
     check_range("weight_decay", weight_decay, 0)
+    normalisation = one_normalisation(normalisation, standardise)
 
     def fit_and_score(
         train_features: Float[Array, "train features"],
@@ -52,8 +55,7 @@ def linear(
         num_classes: int,
         key: Key,
     ) -> tuple[Float[Array, ""], Details]:
-        if standardise:
-            train_features, test_features = standardise_features(train_features, test_features)
+        train_features, test_features = normalise_features(train_features, test_features, normalisation)
         num_examples, num_features = train_features.shape
         order = jnp.arange(num_examples)
         if shuffle:
@@ -63,9 +65,19 @@ def linear(
         classifier = train_linear_classifier(
             classifier, train_features, train_labels, batches, is_real, learning_rate, weight_decay, epochs
         )
-        return accuracy(linear_logits(classifier, test_features), test_labels), {}
+        details = {
+            "train_accuracy": accuracy(linear_logits(classifier, train_features), train_labels),
+            "held_out_accuracy": None,
+            "normalisation": normalisation,
+            "converged": False,
+        }
+        return accuracy(linear_logits(classifier, test_features), test_labels), details
 
-    seen = "standardised features" if standardise else "features as they are, which rewards well-scaled features"
+    seen = {
+        "none": "features as they are, which rewards well-scaled features",
+        "standardise": "standardised features",
+        "l2": "features of length one",
+    }[normalisation]
     about = f"a linear layer after {epochs} epochs of AdamW on {seen}; the defaults are the paper's"
     score = dataclasses.replace(ACCURACY, about=about)
     return Probe(fit_and_score, score, without_features=accuracy_of_most_frequent_class)

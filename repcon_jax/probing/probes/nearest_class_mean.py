@@ -38,7 +38,13 @@ def nearest_class_mean(
     ) -> tuple[Float[Array, ""], Details]:
         train, test = normalise_features(train_features, test_features, normalisation)
         scores = partial(closeness_to_means, class_means(train, train_labels, num_classes), metric=metric)
-        details = {"train_accuracy": float(accuracy(scores(train), train_labels)), "normalisation": normalisation}
+        details = {
+            "train_accuracy": accuracy(scores(train), train_labels),
+            "held_out_accuracy": None,
+            "normalisation": normalisation,
+            "metric": metric,
+            "converged": True,
+        }
         return accuracy(scores(test), test_labels), details
 
     score = dataclasses.replace(ACCURACY, about=f"the class whose mean is nearest, by the {metric} distance")
