@@ -78,7 +78,7 @@ def test_one_against_the_rest_is_linear_svc_with_a_bias_that_is_hardly_penalised
     assert np.mean(own == reference.predict(np.asarray(features, np.float64))) >= 0.995
 
 
-@pytest.mark.parametrize("C", [1e-3, 1e-2])
+@pytest.mark.parametrize("C", [1e-3, pytest.param(1e-2, marks=pytest.mark.slow)])
 def test_the_smoothed_hinge_comes_as_near_to_crammer_and_singer_as_it_promises(standard_digits, C):
     features, labels, num_classes = standard_digits
     reference = LinearSVC(C=C, multi_class="crammer_singer", intercept_scaling=100.0, tol=1e-6, max_iter=100000)
