@@ -25,7 +25,7 @@ def draw(train: int, test: int, features: int) -> Problem:
     rng = np.random.default_rng(0)
     scales = np.arange(1, features + 1) ** -0.5
     rotation = np.linalg.qr(rng.standard_normal((features, features)))[0]
-    centres = 0.5 * rng.standard_normal((CLASSES, features))
+    centres = 0.1 * rng.standard_normal((CLASSES, features))
 
     def part(count: int) -> tuple[np.ndarray, np.ndarray]:
         labels = np.arange(count) % CLASSES
