@@ -54,12 +54,12 @@ class Neighbours(_Reader):
 
 
 class LogisticRegression(_Reader):
-    """C on the grid by the held-out part, then a fit to all; ``patience`` ends the path early, as the probe does."""
+    """C by the held-out part, of every value of the grid, then a fit to all."""
 
-    def __init__(self, train: int, test: int, features: int, tolerance: float, patience: int) -> None:
+    def __init__(self, train: int, test: int, features: int, tolerance: float) -> None:
         """Draws the problem."""
         super().__init__(train, test, features)
-        self.tolerance, self.patience = tolerance, patience
+        self.tolerance = tolerance
 
     def steps(self, n: int) -> None:
         """Tunes and fits ``n`` times."""
@@ -67,7 +67,7 @@ class LogisticRegression(_Reader):
             self.path: dict[float, Fit] = {}
             self.moment = second_moment(self.train)
             is_held_out = jnp.asarray(self.problem.is_held_out)
-            self.choice = choose_penalty(self._held, self.start, GRID, self.patience)
+            self.choice = choose_penalty(self._held, self.start, GRID, patience=len(GRID))
             self.final = self._fit(self.choice.held.classifier, jnp.ones(is_held_out.shape[0]), self.choice.C)
             jax.block_until_ready(self.final)
 

@@ -40,10 +40,9 @@ def fit_logistic_regression(
     """
     penalty = 1.0 / (C * jnp.sum(weights))
 
-    def objective(classifier: Params) -> Float[Array, ""]:
+    def mean_loss(classifier: Params) -> Float[Array, ""]:
         losses = softmax_cross_entropies_with_labels(linear_logits(classifier, features), labels)
-        mean_loss = jnp.sum(weights * losses) / jnp.sum(weights)
-        return mean_loss + 0.5 * penalty * jnp.sum(jnp.square(classifier["kernel"]))
+        return jnp.sum(weights * losses) / jnp.sum(weights)
 
     factor = hessian_factor(moment, 1.0 / start["bias"].shape[0], penalty)
-    return minimise(objective, start, factor, max_iterations, tolerance)
+    return minimise(mean_loss, penalty, start, factor, max_iterations, tolerance)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.scipy.linalg import solve_triangular
+from jax.lax.linalg import triangular_solve
 from jaxtyping import Array, Bool, Float, Int, Scalar
 
 from repcon_jax.typing import Params
@@ -27,33 +27,43 @@ def second_moment(features: Float[Array, "examples features"]) -> Float[Array, "
 
 
 def minimise(
-    objective: Callable[[Params], Float[Array, ""]],
+    loss: Callable[[Params], Float[Array, ""]],
+    penalty: float | Scalar,
     start: Params,
     factor: Float[Array, "features features"] | None,
     max_iterations: int | Scalar,
     tolerance: float | Scalar,
 ) -> Fit:
-    """Minimises a function of a classifier with L-BFGS; it may be traced, and mapped with ``vmap``.
+    """Minimises loss + penalty ||kernel||^2 / 2 with L-BFGS; it may be traced.
 
     With a factor L the solver moves V = L^T kernel, which saves most of the iterations where L L^T is near the Hessian.
 
     Args:
-        objective: classifier -> value, convex and differentiable.
+        loss: classifier -> value, convex and differentiable.
+        penalty: its strength.
         start: classifier to start from.
         factor: see ``hessian_factor``, or None for no preconditioning.
         max_iterations: of L-BFGS.
         tolerance: the largest entry of the gradient (by kernel and bias) at which the solver stops.
     """
     solver = optax.lbfgs()
+    # Once a fit; solving in every step would cost more than the products with the features.
+    inverse = None if factor is None else triangular_solve(factor, jnp.eye(factor.shape[0]), left_side=True, lower=True)
+
+    def classifier_of(variables: Params) -> Params:
+        return variables | {"kernel": _times(variables["kernel"], inverse).T}
 
     def value_of(variables: Params) -> Float[Array, ""]:
-        return objective(_to_classifier(variables, factor))
+        # The penalty apart from the classifier: XLA then computes the gradient of features @ kernel as
+        # [classes, features], which is five times as fast on a CPU for many examples and few classes.
+        size = jnp.sum(jnp.square(_times(variables["kernel"], inverse)))
+        return loss(classifier_of(variables)) + 0.5 * penalty * size
 
     value_and_grad = optax.value_and_grad_from_state(value_of)
 
     def gradient_size(opt_state: optax.OptState) -> Float[Array, ""]:
         gradient = optax.tree.get(opt_state, "grad")
-        kernel = gradient["kernel"] if factor is None else factor @ gradient["kernel"]
+        kernel = _times(gradient["kernel"], None if factor is None else factor.T)
         return jnp.maximum(jnp.max(jnp.abs(kernel)), jnp.max(jnp.abs(gradient["bias"])))
 
     def is_unfinished(carry: tuple[Params, optax.OptState]) -> Bool[Array, ""]:
@@ -68,10 +78,10 @@ def minimise(
         )
         return optax.apply_updates(variables, updates), opt_state
 
-    begin = _to_variables(start, factor)
+    begin = start | {"kernel": _times(start["kernel"].T, factor)}
     variables, opt_state = jax.lax.while_loop(is_unfinished, iterate, (begin, solver.init(begin)))
     iterations = optax.tree.get(opt_state, "count")
-    return Fit(_to_classifier(variables, factor), iterations, gradient_size(opt_state) <= tolerance)
+    return Fit(classifier_of(variables), iterations, gradient_size(opt_state) <= tolerance)
 
 
 def hessian_factor(
@@ -92,11 +102,7 @@ def hessian_factor(
     return jnp.linalg.cholesky(hessian + (penalty + rounding) * jnp.eye(moment.shape[0]))
 
 
-def _to_classifier(variables: Params, factor: Float[Array, "features features"] | None) -> Params:
-    if factor is None:
-        return variables
-    return variables | {"kernel": solve_triangular(factor, variables["kernel"], trans="T", lower=True)}
-
-
-def _to_variables(classifier: Params, factor: Float[Array, "features features"] | None) -> Params:
-    return classifier if factor is None else classifier | {"kernel": factor.T @ classifier["kernel"]}
+def _times(
+    kernel: Float[Array, "classes features"], matrix: Float[Array, "features features"] | None
+) -> Float[Array, "classes features"]:
+    return kernel if matrix is None else jnp.matmul(kernel, matrix, precision=jax.lax.Precision.HIGHEST)

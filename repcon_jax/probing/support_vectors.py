@@ -79,16 +79,15 @@ def fit_support_vector_machine(
     equation 3; Fan et al., LIBLINEAR (2008), equation 2 and its squared hinge.
     """
     penalty = 1.0 / (C * jnp.sum(weights))
-    shares = weights / jnp.sum(weights)
     num_classes = start["bias"].shape[0]
 
-    def objective(classifier: Params) -> Float[Array, ""]:
+    def mean_loss(classifier: Params) -> Float[Array, ""]:
         losses = hinge_losses(linear_logits(classifier, features), labels, multi_class, smoothing)
-        return jnp.sum(shares * losses) + 0.5 * penalty * jnp.sum(jnp.square(classifier["kernel"]))
+        return jnp.sum(weights * losses) / jnp.sum(weights)
 
     # Where an example of one class stands within the margin the squared hinge bends by 2.
     factor = hessian_factor(moment, 2.0 if multi_class == "one_vs_rest" else 1.0 / num_classes, penalty)
-    return minimise(objective, start, factor, max_iterations, tolerance)
+    return minimise(mean_loss, penalty, start, factor, max_iterations, tolerance)
 
 
 def _squared_hinges(logits: Float[Array, "*shape"], signs: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

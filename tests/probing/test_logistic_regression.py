@@ -1,5 +1,6 @@
 """The objective of logistic regression against scikit-learn in float64, also in coordinates made for the solver."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -54,3 +55,13 @@ def test_features_of_any_size_and_offset_are_fitted_to_the_same_tolerance(digits
     centred = [x - x.mean(1, keepdims=True) for x in (logits, expected)]
     np.testing.assert_allclose(*centred, atol=0.05)
     assert np.mean(logits.argmax(1) == expected.argmax(1)) >= 0.99
+
+
+def test_penalties_side_by_side_are_penalties_one_by_one(separable):
+    features, labels, num_classes = separable
+    strengths = jnp.array([1e-3, 1e-1, 1.0])
+    together = jax.vmap(lambda C: fitted(features, labels, num_classes, C))(strengths)
+    assert together.converged.all()
+    for index, C in enumerate(strengths):
+        alone = fitted(features, labels, num_classes, C)
+        np.testing.assert_allclose(together.classifier["kernel"][index], alone.classifier["kernel"], atol=2e-3)
