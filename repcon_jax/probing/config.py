@@ -14,8 +14,8 @@ class ProbeConfig:
 
     Attributes:
         probes: names from the registry, with options where they differ from the defaults, such as
-            ``"linear(epochs=20)"``; "linear" and "knn" are the paper's, "linear_tuned" is converged and tuned,
-            "nearest_class_mean" fits nothing but means.
+            ``"linear(epochs=20)"``; "linear" and "knn" are the paper's, "linear_tuned", "svm" and "ridge" are
+            converged and tuned, "nearest_class_mean" fits nothing but means.
         every: how often during training, a duration such as "10 epochs".
         during: what the periodic probes are scored on. "validation": fitted on the training set less the validation
             part and scored there, so that the test set is used once, at the end. "test": as in the paper's curves.
